@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration as typed values, after defaults and checks: what the tables
+ * in conf/ fill in and what control/ builds a plan from. Everything lies in one
+ * arena (settings->arena); text is a slice that is also NUL-terminated. An
+ * unset text is { NULL, 0 }. Times are milliseconds, sizes bytes.
+ *
+ * Every struct that a person can point at carries `at`, its place in the files.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/slice.h"
+
+struct conf_place {
+    const char *file;
+    uint32_t    line; /* from 1 */
+    uint32_t    column;
+};
+
+struct text_list {
+    struct slice *items;
+    size_t        count;
+};
+
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_COMBINED };
+enum setting_profile { PROFILE_INTERMEDIATE, PROFILE_MODERN };
+enum setting_client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
+enum setting_balance { BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum setting_proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
+enum setting_store { STORE_LOCAL };
+
+struct certificate_settings {
+    struct conf_place at;
+    struct slice      cert; /* path */
+    struct slice      key;  /* path; unset: in the cert file */
+    struct slice      ocsp; /* path of a DER response, or unset */
+};
+
+struct listener_tls_settings {
+    struct conf_place            at;
+    struct certificate_settings *certificates;
+    size_t                       certificate_count;
+    bool                         is_self_signed; /* self_signed: true: one made on the spot */
+    enum setting_profile         profile;
+    enum setting_client_auth     client_auth;
+    struct slice                 client_ca; /* path */
+    bool                         tickets;
+};
+
+struct listener_settings {
+    struct conf_place             at;
+    struct slice                  name;
+    struct text_list              addresses;       /* address: one or a list */
+    bool                          redirects_https; /* redirect: https */
+    uint16_t                      redirect_port;   /* 0: that of the first listener with TLS */
+    struct listener_tls_settings *tls;             /* NULL: plain */
+    struct text_list accept_proxy_protocol;        /* CIDRs whose PROXY header is required */
+    struct text_list trusted_proxies;              /* CIDRs whose X-Forwarded-* are believed */
+    uint32_t         max_connections;              /* 0: limits.max_connections alone */
+};
+
+struct server_settings {
+    struct conf_place at;
+    struct slice      address; /* host:port, IP:port, unix:/path */
+    uint32_t          weight;  /* 1..1000, default 1 */
+    bool              backup;
+};
+
+struct upstream_tls_settings {
+    bool         verify;
+    struct slice ca, sni, cert, key; /* ca, cert, key: paths */
+};
+
+struct timeout_settings {
+    uint64_t tls_handshake;   /* 10s */
+    uint64_t header;          /* 10s: from the first byte of a request to its last header line */
+    uint64_t body_idle;       /* 30s between two pieces of a request body */
+    uint64_t keep_alive;      /* 60s idle between requests */
+    uint64_t write_idle;      /* 30s without the client taking a byte of the response */
+    uint64_t connect;         /* 5s, TLS handshake with the replica included */
+    uint64_t response_header; /* 60s */
+    uint64_t response_idle;   /* 60s between two pieces of a response body */
+    uint64_t upstream_keep_alive; /* 50s idle in the pool */
+};
+
+struct limit_settings {
+    uint32_t request_line;     /* 8 KiB */
+    uint32_t header_bytes;     /* 16 KiB, request line included */
+    uint32_t header_count;     /* 100 */
+    uint32_t max_connections;  /* 65536 over all listeners; idle ones are closed first */
+    uint64_t body_min_rate;    /* bytes/s a body must keep up after body_idle; 0: off. 256 */
+    uint32_t requests_per_connection; /* 0: no bound */
+};
+
+struct upstream_settings {
+    struct conf_place             at;
+    struct slice                  name;
+    struct server_settings       *servers;
+    size_t                        server_count;
+    enum setting_balance          balance;
+    struct upstream_tls_settings *tls; /* NULL: plain */
+    enum setting_proxy_protocol   proxy_protocol;
+    uint32_t                      keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
+    uint32_t                      retries; /* further attempts where a retry is allowed, 2 */
+    struct slice                  host;    /* Host sent to the replicas; unset: the client's */
+    /* A canonical text of everything above: equal texts mean that a reload leaves
+     * the upstream, its endpoints and its connections alone. */
+    struct slice fingerprint;
+};
+
+struct rate_limit_settings {
+    struct conf_place at;
+    struct slice      name;
+    struct slice      key;          /* client_ip (only, for now) */
+    uint64_t          rate_count;   /* rate: 10/s -> 10 per 1,000 ms */
+    uint64_t          rate_period;  /* ms */
+    uint32_t          burst;        /* extra at once, default 0 */
+    enum setting_store store;
+    uint16_t          status;       /* 429 */
+    bool              dry_run;
+};
+
+struct name_value {
+    struct slice name;
+    struct slice value; /* unset: present with any value; "~..." a regular expression */
+};
+
+struct match_settings {
+    struct text_list   hosts; /* exact, "*.suffix"; none: default. Lower case, no port */
+    struct slice       path;  /* "/x" exact when it ends without "/", see is_prefix */
+    struct text_list   methods;
+    struct text_list   listeners; /* names; none: all */
+    struct name_value *headers;
+    size_t             header_count;
+    struct name_value *query;
+    size_t             query_count;
+};
+
+struct error_page_settings {
+    uint16_t     status; /* 0: any of the gateway's own */
+    struct slice path;   /* file, read when the plan is built */
+};
+
+struct respond_settings {
+    uint16_t           status; /* 200 */
+    struct slice       body;
+    struct slice       content_type; /* text/plain; charset=utf-8 */
+    struct name_value *headers;
+    size_t             header_count;
+};
+
+struct redirect_settings {
+    struct slice to;     /* absolute URL or path; "${path}", "${query}" are not yet known */
+    uint16_t     status; /* 308 */
+};
+
+/* What `defaults:` sets for every route and a route may set for itself. */
+struct policy_settings {
+    uint64_t                    max_body;   /* 1 MiB; 0: unlimited */
+    struct timeout_settings     timeouts;   /* of them: body_idle, write_idle, connect, response_* */
+    struct slice                rate_limit; /* a name in rate_limits, or unset */
+    bool                        allow_encoded_slash;
+    bool                        access_log; /* default true */
+    bool                        client_cert_headers; /* X-Client-Cert-*: default true */
+    struct error_page_settings *error_pages;
+    size_t                      error_page_count;
+};
+
+struct route_settings {
+    struct conf_place         at;
+    struct slice              name; /* given, or made from the match: unique */
+    struct match_settings     match;
+    struct slice              upstream; /* exactly one of these three */
+    struct respond_settings  *respond;
+    struct redirect_settings *redirect;
+    struct policy_settings    policy;
+};
+
+struct log_settings {
+    struct slice    level;  /* debug | info | warn | error */
+    struct slice    error;  /* stderr, or a path */
+    struct slice    access; /* stdout, stderr, off, or a path */
+    enum log_format format;
+};
+
+struct admin_settings {
+    struct slice address; /* 127.0.0.1:9600; "off" */
+    struct slice socket;  /* path; default /run/wharfgate/admin.sock; "off" */
+};
+
+struct metrics_settings {
+    bool         enabled;
+    struct slice path; /* /metrics */
+    uint32_t     max_series; /* routes and upstreams counted by name; the rest is _other */
+};
+
+struct settings {
+    struct arena arena;
+    uint32_t     workers; /* 0: one a CPU */
+    struct slice user, group;
+    uint64_t     shutdown_grace; /* 30s */
+    struct slice pid_file;
+
+    struct listener_settings   *listeners;
+    size_t                      listener_count;
+    struct upstream_settings   *upstreams;
+    size_t                      upstream_count;
+    struct rate_limit_settings *rate_limits;
+    size_t                      rate_limit_count;
+    struct route_settings      *routes;
+    size_t                      route_count;
+
+    struct timeout_settings timeouts;
+    struct limit_settings   limits;
+    struct log_settings     log;
+    struct admin_settings   admin;
+    struct metrics_settings metrics;
+
+    struct text_list files; /* every configuration file that was read, absolute */
+};

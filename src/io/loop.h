@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The event loop of one thread, over libevent (which appears nowhere outside
+ * io/). A turn: wait, refresh the clock, run what became ready, then the
+ * deferred jobs, until none is left.
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+
+#include "base/block.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/random.h"
+
+enum { LOOP_SCRATCH_BYTES = 128 * 1024 };
+
+/* A job for the end of the turn. Embedded; a job that is queued is not queued twice. */
+struct job {
+    struct list link;
+    void (*run)(struct job *job);
+};
+
+/* A point in time that may be moved at no cost; see loop_deadline_set(). */
+struct deadline {
+    struct list link;
+    uint64_t    at_ms;   /* clock.now_ms scale; 0: none */
+    uint64_t    slot_ms; /* when the wheel will look at it next */
+    void (*run)(struct deadline *d);
+};
+
+/* Readiness of a descriptor: one persistent, edge-triggered event for both
+ * directions (epoll_ctl once). `what` is LOOP_READABLE | LOOP_WRITABLE |
+ * LOOP_PEER_CLOSED. */
+enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2, LOOP_PEER_CLOSED = 4 };
+
+struct watch {
+    struct event event;
+    void (*run)(struct watch *w, int fd, unsigned what);
+};
+
+struct loop {
+    struct event_base *base;
+    struct clock       clock;
+    struct random      random;
+    struct log        *log;
+    struct block_pool  small_blocks; /* 4 KiB: arenas, heads */
+    struct block_pool  large_blocks; /* 16 KiB: queued bodies */
+    struct list        jobs;
+    struct list        flushes; /* connections with output to write after the present event */
+    struct list        closed;  /* connections to be freed at the end of the turn */
+    char              *scratch; /* LOOP_SCRATCH_BYTES: where plain input lands */
+    char              *cipher;  /* the same for TLS records */
+    struct deadline_wheel *wheel;
+    bool               must_stop;
+    uint64_t           turn_count;
+};
+
+/* NULL and *e when the kernel refuses. `log` is borrowed. */
+struct loop *loop_new(struct log *log);
+void         loop_free(struct loop *l);
+/* Runs turns until loop_stop(). */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* One turn; waits for at most `wait_ms` (-1: until something happens). */
+void loop_turn(struct loop *l, int wait_ms);
+
+void job_init(struct job *j, void (*run)(struct job *));
+void job_queue(struct loop *l, struct job *j);
+void job_cancel(struct job *j);
+
+void deadline_init(struct deadline *d, void (*run)(struct deadline *));
+/* Later than before: only a number moves. Precision is some 50 ms, never early. */
+void deadline_set(struct loop *l, struct deadline *d, uint64_t after_ms);
+void deadline_clear(struct deadline *d); /* only the number; stays linked */
+void deadline_remove(struct deadline *d); /* before the memory goes */
+
+/* The descriptor is borrowed. Starts at once; level-triggered when !is_edge. */
+bool watch_add(struct loop *l, struct watch *w, int fd, bool is_edge,
+               void (*run)(struct watch *, int, unsigned));
+void watch_remove(struct watch *w);
