@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a policy (filter/) and an answering party (origin/) see of an exchange.
+ * They include this header and nothing else of proxy/.
+ *
+ * A request filter answers CONTINUE, PAUSE (and calls exchange_continue()
+ * later, on the same thread) or REPLY (after exchange_reply*()). Response
+ * filters run in the reverse order on the head that is about to be sent, the
+ * gateway's own answers included. The order is that of filter_table in
+ * control/plan_build.c and documented in docs/design/life-of-a-request.md.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "http/message.h"
+#include "io/address.h"
+
+struct exchange;
+struct message;
+
+enum filter_result { FILTER_CONTINUE, FILTER_PAUSE, FILTER_REPLY };
+
+struct filter_ops {
+    const char *name;
+    /* `config` is what the plan was built with, read-only; *state starts as NULL
+     * and is the filter's own, usually in the exchange's arena. Either may be NULL. */
+    enum filter_result (*on_request)(struct exchange *x, const void *config, void **state);
+    void (*on_response)(struct exchange *x, const void *config, void *state,
+                        struct http_head *response);
+};
+
+/* Something of the gateway's own that answers requests. */
+struct origin_ops {
+    const char *name;
+    /* Answers by exchange_reply*(), at once or later (same thread). */
+    void (*start)(struct exchange *x, const void *config);
+    /* The exchange ended before the answer: forget it. May be NULL when start()
+     * always answers at once. */
+    void (*cancel)(struct exchange *x, const void *config);
+};
+
+/* ---- what may be asked of an exchange ---- */
+struct http_head     *exchange_request(struct exchange *x);
+struct arena         *exchange_arena(struct exchange *x);
+const struct clock   *exchange_clock(const struct exchange *x);
+const struct address *exchange_client(const struct exchange *x); /* the one client address */
+struct slice          exchange_client_text(struct exchange *x);
+struct slice          exchange_host(const struct exchange *x); /* lower case, without port */
+bool                  exchange_is_tls(const struct exchange *x);
+struct slice          exchange_request_id(struct exchange *x);
+unsigned              exchange_worker_index(const struct exchange *x);
+/* For origins: a slot of their own. */
+void **exchange_origin_state(struct exchange *x);
+
+/* ---- what may be done ---- */
+/* After FILTER_PAUSE. */
+void exchange_continue(struct exchange *x);
+/* Answers with a page of the gateway's own (or the route's for that status).
+ * `reason` is a constant with underscores; it goes to the log. */
+void exchange_reply_status(struct exchange *x, unsigned status, const char *reason);
+/* Answers with this. `head` lies in the exchange's arena; body_bytes is set from
+ * `body`, which must stay until the exchange ends (arena or plan). */
+void exchange_reply(struct exchange *x, struct http_head *head, struct slice body,
+                    const char *reason);
