@@ -54,7 +54,8 @@ struct tls_server_settings {
 struct tls_store *tls_store_new(const struct tls_server_settings *s, struct buffer *warnings,
                                 struct error *e);
 void              tls_store_free(struct tls_store *store);
-/* NULL and *e when OpenSSL refuses. `keys` NULL: no tickets. Both are borrowed. */
+/* NULL and *e when OpenSSL refuses. `keys` NULL: no tickets. Holds a reference of
+ * its own to both: they may be freed before it. */
 struct tls_server *tls_server_new(struct tls_store *store, struct tls_ticket_keys *keys,
                                   struct error *e);
 /* References are counted: connections hold one. One thread only. */
@@ -63,9 +64,15 @@ void tls_server_unref(struct tls_server *s);
 bool tls_server_covers(const struct tls_server *s, const struct tls *t, struct slice host);
 
 struct tls_ticket_keys *tls_ticket_keys_new(void);
-/* The newest encrypts, the two before still decrypt. Any thread. */
+/* The newest encrypts, the two before still decrypt. Any thread, beside connections
+ * that use them. */
 void tls_ticket_keys_rotate(struct tls_ticket_keys *k);
 void tls_ticket_keys_free(struct tls_ticket_keys *k);
+
+/* A certificate for trying things out: ECDSA P-256, 90 days, signed by itself, for
+ * these DNS names and IP addresses (the first is the subject). PEM is appended. */
+bool tls_make_self_signed(const char *const *names, size_t count, struct buffer *cert_pem,
+                          struct buffer *key_pem, struct error *e);
 
 struct tls_client_settings {
     bool         verifies;  /* default true */
@@ -100,8 +107,15 @@ enum tls_result { TLS_OK, TLS_AGAIN, TLS_EOF, TLS_TRUNCATED, TLS_BROKEN };
 struct tls *tls_accept(struct tls_server *s, struct loop *l);
 struct tls *tls_connect(struct tls_client *c, struct loop *l, struct slice host);
 void        tls_free(struct tls *t);
-/* Received ciphertext, borrowed for the calls that follow until all is used. */
-void            tls_give(struct tls *t, const char *data, size_t len);
+/* Received ciphertext, borrowed for the calls that follow until all is used: once
+ * tls_handshake or tls_read has said TLS_AGAIN. len 0: the peer has finished, and
+ * reading ends in TLS_EOF or TLS_TRUNCATED. */
+void tls_give(struct tls *t, const char *data, size_t len);
+/* What was given is about to go away before TLS_AGAIN was said (reading is paused):
+ * keeps a copy of what is left of it. Costs nothing when all was used. */
+void tls_keep(struct tls *t);
+/* Might tls_read have something without being given more? */
+bool tls_has_input(const struct tls *t);
 /* Continues the handshake. TLS_OK: done. */
 enum tls_result tls_handshake(struct tls *t);
 enum tls_result tls_read(struct tls *t, char *to, size_t capacity, size_t *got);
