@@ -108,6 +108,7 @@ struct http_codec_owner_ops {
 struct http_codec_ops {
     size_t (*feed)(struct http_codec *c, const char *data, size_t len);
     void (*feed_eof)(struct http_codec *c);
+    void (*feed_abort)(struct http_codec *c);
     void (*sent)(struct http_codec *c);
     bool (*wants_input)(const struct http_codec *c);
     bool (*is_reusable)(const struct http_codec *c);
@@ -148,6 +149,13 @@ static inline size_t codec_feed(struct http_codec *c, const char *data, size_t l
 static inline void codec_feed_eof(struct http_codec *c)
 {
     c->ops->feed_eof(c);
+}
+
+/* The connection broke (reset, TLS cut short): every open stream is reset, a body
+ * that ends with the connection included. */
+static inline void codec_feed_abort(struct http_codec *c)
+{
+    c->ops->feed_abort(c);
 }
 
 /* Some of codec->out has been written (it was consumed by the caller). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One worker's connections to upstreams: connecting, keeping idle ones,
- * handing out streams. Knows nothing of requests' meaning.
+ * handing out streams. Knows nothing of what requests mean. One thread only.
  */
 #pragma once
 
@@ -55,7 +55,7 @@ void upstream_client_release(struct upstream_client *c, struct upstream *u);
 
 /* Chooses an endpoint; NULL when the upstream has none. */
 struct endpoint *upstream_client_choose(struct upstream_client *c, struct upstream *u,
-                                        const struct balance_ask *ask);
+                                        struct balance_ask *ask);
 /* Returns a stream at once when an idle connection can be used; else NULL, and
  * w->ops is called later, never from within. w->is_reused tells. */
 struct http_stream *upstream_client_acquire(struct upstream_client *c, struct upstream *u,

@@ -1,1 +1,7 @@
-# SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += \
+	src/upstream/balance/balance.c src/upstream/balance/balance.h \
+	src/upstream/balance/random.c \
+	src/upstream/balance/round_robin.c \
+	src/upstream/client.c src/upstream/client.h \
+	src/upstream/endpoint.h \
+	src/upstream/upstream.c src/upstream/upstream.h

@@ -11,11 +11,14 @@
 
 enum { BALANCE_TRIED_MAX = 8 };
 
-/* What a request asks of the balancer. */
+enum balance_pass { BALANCE_PRIMARIES, BALANCE_BACKUPS, BALANCE_ANY };
+
+/* What a request asks of the balancer; lives as long as the request. */
 struct balance_ask {
     struct random         *random;
     const struct endpoint *tried[BALANCE_TRIED_MAX]; /* not again while another is left */
     unsigned               tried_count;
+    enum balance_pass      pass; /* set by balance_choose() */
 };
 
 struct balance_ops {
@@ -33,7 +36,9 @@ extern const struct balance_ops *const balance_algorithms[];
 /* Primaries first; backups when no primary is left to try; then any, tried or
  * not, so that a lone endpoint may be tried again on a fresh connection. */
 struct endpoint *balance_choose(const struct balance_ops *ops, void *state,
-                                const struct endpoint_set *set, const struct balance_ask *ask);
+                                const struct endpoint_set *set, struct balance_ask *ask);
+/* The endpoint was tried: not again while another is left. */
+void balance_tried(struct balance_ask *ask, const struct endpoint *e);
 
 /* For algorithms: may this one be chosen in the present pass? */
 bool balance_may_choose(const struct endpoint *e, const struct balance_ask *ask);
