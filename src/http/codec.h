@@ -16,7 +16,7 @@
  * Thread: the worker that owns the connection. A codec never frees or
  * re-enters its owner from within a call that its owner made, except for the
  * events listed here, which may be delivered from within codec_feed(),
- * codec_feed_eof() and codec_sent() only. Sending never delivers an event.
+ * codec_feed_eof(), codec_feed_abort(), codec_expire() and codec_sent() only. Sending never delivers an event.
  */
 #pragma once
 
@@ -109,6 +109,7 @@ struct http_codec_ops {
     size_t (*feed)(struct http_codec *c, const char *data, size_t len);
     void (*feed_eof)(struct http_codec *c);
     void (*feed_abort)(struct http_codec *c);
+    void (*expire)(struct http_codec *c);
     void (*sent)(struct http_codec *c);
     bool (*wants_input)(const struct http_codec *c);
     bool (*is_reusable)(const struct http_codec *c);
@@ -156,6 +157,14 @@ static inline void codec_feed_eof(struct http_codec *c)
 static inline void codec_feed_abort(struct http_codec *c)
 {
     c->ops->feed_abort(c);
+}
+
+/* Server role: a head that has begun took too long. Announces the stream it would
+ * have been, as on_stream and on_invalid with status 408, so that it is
+ * answered and logged. Without a begun head it does nothing. */
+static inline void codec_expire(struct http_codec *c)
+{
+    c->ops->expire(c);
 }
 
 /* Some of codec->out has been written (it was consumed by the caller). */
