@@ -14,7 +14,7 @@ enum { MALLOC_BLOCK_BYTES = 8192 };
 struct arena_block {
     struct arena_block *older;
     size_t              bytes;
-    struct block_pool  *pool; /* NULL: free() it */
+    struct block_pool  *pool;   /* NULL: free() it */
     size_t              unused; /* keeps the data aligned to 16 */
 };
 
@@ -46,12 +46,12 @@ void arena_reset(struct arena *a)
 
 void *arena_alloc_slow(struct arena *a, size_t bytes)
 {
-    size_t need = ((bytes + 7) & ~(size_t)7) + sizeof(struct arena_block);
+    size_t need = ((bytes + !bytes + 7) & ~(size_t)7) + sizeof(struct arena_block);
     if (need < bytes) abort();
     size_t              usual = a->pool ? a->pool->block_bytes : MALLOC_BLOCK_BYTES;
     bool                is_usual = need <= usual;
-    struct arena_block *b = is_usual && a->pool ? block_take(a->pool)
-                                                : mem_alloc(is_usual ? usual : need);
+    struct arena_block *b =
+        is_usual && a->pool ? block_take(a->pool) : mem_alloc(is_usual ? usual : need);
     b->pool = is_usual ? a->pool : NULL;
     b->bytes = is_usual ? usual : need;
     char *data = (char *)(b + 1);

@@ -41,7 +41,7 @@ size_t arena_bytes(const struct arena *a);
 /* Aligned to 8 bytes, contents undefined, never NULL. */
 static inline void *arena_alloc(struct arena *a, size_t bytes)
 {
-    size_t rounded = (bytes + 7) & ~(size_t)7;
+    size_t rounded = (bytes + !bytes + 7) & ~(size_t)7; /* at least 8: nothing is a piece too */
     if (rounded < bytes || rounded > (size_t)(a->end - a->next)) return arena_alloc_slow(a, bytes);
     void *got = a->next;
     a->next += rounded;

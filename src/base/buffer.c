@@ -76,7 +76,10 @@ static size_t utf8_length(const unsigned char *s, size_t left)
 {
     static const unsigned char min_second[] = { [0xe0 - 0xc0] = 0xa0, [0xf0 - 0xc0] = 0x90 };
     if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
+    size_t n = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
+               : (s[0] & 0xf0) == 0xe0        ? 3
+               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                              : 0;
     if (!n || n > left) return 0;
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
@@ -110,8 +113,10 @@ void buffer_put_json(struct buffer *b, struct slice s)
 
 void buffer_consume(struct buffer *b, size_t len)
 {
+    if (!len) return;
     b->len -= len;
-    if (b->len) memmove(b->data, b->data + len, b->len);
+    memmove(b->data, b->data + len, b->len);
+    b->data[b->len] = '\0';
 }
 
 char *buffer_detach(struct buffer *b)

@@ -16,7 +16,9 @@ struct buffer {
     size_t capacity;
 };
 
+/* clang-format off */
 #define BUFFER_INIT { NULL, 0, 0 }
+/* clang-format on */
 
 void buffer_reset(struct buffer *b);
 void buffer_put(struct buffer *b, const void *data, size_t len);

@@ -9,9 +9,9 @@
 #include <time.h>
 
 struct clock {
-    uint64_t now_ns;  /* CLOCK_MONOTONIC, at the turn's start */
-    uint64_t now_ms;  /* the same in milliseconds */
-    int64_t  wall_us; /* CLOCK_REALTIME since the epoch, microseconds */
+    uint64_t now_ns;          /* CLOCK_MONOTONIC, at the turn's start */
+    uint64_t now_ms;          /* the same in milliseconds */
+    int64_t  wall_us;         /* CLOCK_REALTIME since the epoch, microseconds */
     int64_t  text_second;     /* what the texts below were made for */
     char     http_date[32];   /* IMF-fixdate, RFC 9110 section 5.6.7; 29 bytes and NUL */
     char     iso_seconds[24]; /* 2026-11-21T07:00:00, UTC; 19 bytes and NUL */

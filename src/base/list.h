@@ -14,7 +14,10 @@ struct list {
     struct list *prev;
 };
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+/* clang-format off */
+#define container_of(ptr, type, member) \
+    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+/* clang-format on */
 
 #define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* As LIST_EACH; `it` may be removed or freed by the body. */

@@ -155,7 +155,7 @@ void outq_consume(struct outq *q, size_t len)
         b->begin += (uint32_t)n;
         len -= n;
         n = len < b->lent_bytes ? len : b->lent_bytes;
-        b->lent += n;
+        if (n) b->lent += n;
         b->lent_bytes -= n;
         q->borrowed_bytes -= n;
         len -= n;

@@ -16,7 +16,9 @@ struct slice {
 };
 
 /* A slice of a string literal; usable in static initialisers. */
+/* clang-format off */
 #define SLICE(literal) { (literal), sizeof(literal) - 1 }
+/* clang-format on */
 /* The same as an expression. */
 #define S(literal) ((struct slice)SLICE(literal))
 /* For printf("%.*s"). */
