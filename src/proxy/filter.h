@@ -18,7 +18,7 @@
 #include "io/address.h"
 
 struct exchange;
-struct message;
+struct mailbox;
 
 enum filter_result { FILTER_CONTINUE, FILTER_PAUSE, FILTER_REPLY };
 
@@ -51,6 +51,9 @@ struct slice          exchange_host(const struct exchange *x); /* lower case, wi
 bool                  exchange_is_tls(const struct exchange *x);
 struct slice          exchange_request_id(struct exchange *x);
 unsigned              exchange_worker_index(const struct exchange *x);
+struct slice          exchange_listener(const struct exchange *x); /* its name */
+/* Of the thread that the exchange lives on, for answers from other threads. */
+struct mailbox *exchange_mailbox(const struct exchange *x);
 /* For origins: a slot of their own. */
 void **exchange_origin_state(struct exchange *x);
 

@@ -52,7 +52,7 @@ struct listen_socket {
     struct address address;
     char           text[ADDRESS_TEXT_MAX]; /* as bound: a port 0 is the real one */
     unsigned       plan_count;             /* control thread only */
-    unsigned       count;
+    unsigned       count; /* workers that accept from it: all, or 1 (admin, Unix sockets) */
     int            fds[];
 };
 
@@ -82,6 +82,7 @@ struct plan {
     struct upstream        **upstreams; /* all that routes name */
     size_t                   upstream_count;
     struct http_limits       limits;
+    unsigned                 worker_count;
     bool                     logs_access;
 
     _Atomic unsigned worker_refs;

@@ -45,13 +45,17 @@ struct worker {
     struct router_scratch *router_scratch;
     struct upstream_client upstreams;
 
-    struct plan_use *current;
+    struct plan_use   *current;
+    struct http_limits limits; /* of the current plan; where codecs look */
     struct list      plan_uses;
     struct list      listeners;
     struct list      downstreams; /* all connections from clients */
     struct list      idle;        /* of them, those between requests; the oldest first */
+    struct outq       no_output; /* stays empty: of connections without a codec yet */
     struct block_pool downstream_blocks;
     struct block_pool exchange_blocks;
+    struct list      ended;      /* exchanges to be freed at the end of the turn */
+    struct job       free_ended;
     uint64_t         connection_count;
     uint64_t         connection_max; /* this worker's share of limits.max_connections */
     uint64_t         id_prefix;      /* of request ids */
@@ -90,3 +94,7 @@ void worker_post_stop(struct worker *w);
 /* ---- for proxy/ ---- */
 void plan_use_ref(struct plan_use *u);
 void plan_use_unref(struct worker *w, struct plan_use *u);
+/* A connection that it accepted is gone. */
+void worker_listener_unref(struct worker_listener *wl);
+/* A connection is gone: was it the last that draining waits for? */
+void worker_check_drained(struct worker *w);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One try at one endpoint. See attempt.h.
+ */
+#include "proxy/attempt.h"
+
+#include "io/proxy_protocol.h"
+#include "proxy/downstream.h"
+
+static struct upstream *upstream_of(const struct attempt *a)
+{
+    return a->x->route->upstream;
+}
+
+/* The endpoint has one request less. Called once an attempt. */
+static void leave_endpoint(struct attempt *a)
+{
+    if (!a->endpoint) return;
+    atomic_fetch_sub_explicit(&a->endpoint->live.active, 1, memory_order_relaxed);
+    a->endpoint = NULL;
+}
+
+static void count(struct attempt *a, unsigned status)
+{
+    struct exchange *x = a->x;
+    struct series   *s = stats_upstream(x->worker->stats, upstream_of(a)->series);
+    uint64_t         now_ns = x->worker->loop->clock.now_ns;
+    series_add(s, status, a->sent_bytes, x->response_bytes, (now_ns - a->started_ns) / 1000);
+    if (x->first_byte_ns)
+        histogram_add(&s->first_byte, (x->first_byte_ns - a->started_ns) / 1000);
+}
+
+/* Lets go of the stream and the endpoint. */
+static void release(struct attempt *a)
+{
+    upstream_client_cancel(&a->wait);
+    struct http_stream *s = a->stream;
+    a->stream = NULL;
+    if (s) http_stream_close(s);
+    leave_endpoint(a);
+}
+
+/* ---- what to do when it comes to nothing ---- */
+
+/* Was anything given to the replica that it may have acted on? */
+static bool may_have_acted(const struct attempt *a, enum http_reset why)
+{
+    return a->started_ns && why != HTTP_RESET_UNPROCESSED;
+}
+
+static bool may_retry(const struct attempt *a, enum http_reset why)
+{
+    const struct exchange *x = a->x;
+    if (a->has_response || !x->is_held_whole) return false;
+    if (may_have_acted(a, why) && !http_method_is_idempotent(x->request->method)) return false;
+    /* A kept-alive connection that the replica closed just then is nobody's
+     * failure: the fresh connection that follows is not counted as a retry. */
+    if (a->is_reused && why == HTTP_RESET_CLOSED) return true;
+    return x->retries < upstream_of(a)->retries;
+}
+
+static void retry(struct attempt *a, enum http_reset why)
+{
+    struct exchange *x = a->x;
+    bool             is_race = a->is_reused && why == HTTP_RESET_CLOSED;
+    if (!is_race) {
+        balance_tried(&x->ask, a->endpoint);
+        x->retries++;
+        counter_add(&x->worker->stats->upstream_retries, 1);
+    }
+    release(a);
+    attempt_start(x, true);
+}
+
+/* The try failed before a response: another one, or the answer `status`. */
+static void give_up_or_retry(struct attempt *a, enum http_reset why, unsigned status,
+                             const char *reason)
+{
+    if (!a->is_reused)
+        atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
+    if (may_retry(a, why)) {
+        retry(a, why);
+        return;
+    }
+    count(a, 0);
+    release(a);
+    exchange_fail(a->x, status, reason);
+}
+
+/* ---- what the stream tells ---- */
+
+static struct attempt *of_stream(struct http_stream *s)
+{
+    return s->owner;
+}
+
+static void on_head(struct http_stream *s, struct http_head *head)
+{
+    struct attempt  *a = of_stream(s);
+    struct exchange *x = a->x;
+    atomic_store_explicit(&a->endpoint->live.failures, 0, memory_order_relaxed);
+    x->first_byte_ns = x->worker->loop->clock.now_ns;
+    if (head->status == 101) { /* nothing that we sent asked for it */
+        give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, "unexpected_upgrade");
+        return;
+    }
+    a->has_response = true;
+    exchange_respond(x, head);
+}
+
+static void on_informational(struct http_stream *s, struct http_head *head)
+{
+    struct exchange *x = of_stream(s)->x;
+    exchange_progress(x);
+    http_stream_send_informational(x->stream, head);
+}
+
+static void on_body(struct http_stream *s, struct slice data)
+{
+    exchange_respond_body(of_stream(s)->x, data);
+}
+
+static void on_trailers(struct http_stream *s, struct http_fields *trailers)
+{
+    of_stream(s)->trailers = trailers;
+}
+
+static void on_end(struct http_stream *s)
+{
+    struct attempt  *a = of_stream(s);
+    struct exchange *x = a->x;
+    count(a, x->status);
+    release(a);
+    exchange_respond_end(x, a->trailers);
+}
+
+static const char *reset_text(enum http_reset why)
+{
+    switch (why) {
+    case HTTP_RESET_CLOSED: return "upstream_closed";
+    case HTTP_RESET_TRUNCATED: return "upstream_truncated";
+    case HTTP_RESET_PEER: return "upstream_reset";
+    case HTTP_RESET_MALFORMED: return "upstream_malformed";
+    case HTTP_RESET_UNPROCESSED: return "upstream_refused";
+    }
+    return "upstream_reset";
+}
+
+static void on_reset(struct http_stream *s, enum http_reset why)
+{
+    give_up_or_retry(of_stream(s), why, 502, reset_text(why));
+}
+
+static void on_invalid(struct http_stream *s, const struct http_fault *fault)
+{
+    struct attempt *a = of_stream(s);
+    log_warn(a->x->worker->log, "upstream %s: %s sent a malformed response: %s",
+             upstream_of(a)->name, a->endpoint->text, fault->reason);
+    give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, reset_text(HTTP_RESET_MALFORMED));
+}
+
+static void on_sent(struct http_stream *s, size_t sent_bytes)
+{
+    struct attempt *a = of_stream(s);
+    a->sent_bytes += sent_bytes;
+    exchange_sent_on(a->x, a->sent_bytes);
+}
+
+static const struct http_stream_ops stream_ops = {
+    .on_head = on_head,
+    .on_informational = on_informational,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_end = on_end,
+    .on_invalid = on_invalid,
+    .on_reset = on_reset,
+    .on_sent = on_sent,
+};
+
+/* ---- sending ---- */
+
+static void send_request(struct attempt *a)
+{
+    struct exchange *x = a->x;
+    struct http_head head = *x->request;
+    if (upstream_of(a)->host.len) head.authority = upstream_of(a)->host;
+    http_stream_send_head(a->stream, &head);
+    if (head.body_bytes == 0) {
+        a->has_sent_end = true;
+        return;
+    }
+    if (x->held.len) http_stream_send_body(a->stream, buffer_slice(&x->held));
+    if (!http_method_is_idempotent(x->request->method) && x->held.len) x->is_held_whole = false;
+    if (x->request_ended) attempt_body_end(a);
+}
+
+static void on_stream(struct upstream_wait *w, struct http_stream *s)
+{
+    struct attempt  *a = container_of(w, struct attempt, wait);
+    struct exchange *x = a->x;
+    s->ops = &stream_ops;
+    s->owner = a;
+    s->arena = &x->arena;
+    a->stream = s;
+    a->is_reused = upstream_stream_is_reused(s);
+    a->started_ns = x->worker->loop->clock.now_ns;
+    x->attempt_ns = a->started_ns;
+    x->connect_us = upstream_stream_connect_us(s);
+    exchange_enter(x, EXCHANGE_RESPONSE_HEAD);
+    send_request(a);
+}
+
+static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char *why)
+{
+    struct attempt *a = container_of(w, struct attempt, wait);
+    bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
+    log_warn(a->x->worker->log, "upstream %s: cannot connect to %s: %s", upstream_of(a)->name,
+             a->endpoint->text, why);
+    give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502,
+                     is_timeout ? "connect_timeout" : "connect_failed");
+}
+
+static const struct upstream_wait_ops wait_ops = { on_stream, on_failed };
+
+/* The PROXY header of the client, for upstreams that want one. */
+static struct slice make_preamble(struct exchange *x, enum setting_proxy_protocol version)
+{
+    struct address local;
+    if (version == PROXY_PROTOCOL_OFF) return slice_make("", 0);
+    char *text = arena_alloc(&x->arena, PROXY_HEADER_MAX);
+    conn_local(&x->downstream->conn, &local);
+    size_t len = proxy_protocol_write(version == PROXY_PROTOCOL_V1 ? 1 : 2, &x->client, &local, text);
+    return slice_make(text, len);
+}
+
+void attempt_start(struct exchange *x, bool must_be_fresh)
+{
+    struct upstream        *up = x->route->upstream;
+    struct upstream_client *client = &x->worker->upstreams;
+    struct endpoint        *e = upstream_client_choose(client, up, &x->ask);
+    x->attempt = NULL;
+    if (!e) {
+        exchange_fail(x, 503, "no_endpoint");
+        return;
+    }
+    struct attempt *a = arena_zalloc(&x->arena, sizeof(*a));
+    a->x = x;
+    a->endpoint = e;
+    a->wait.ops = &wait_ops;
+    a->wait.connect_ms = exchange_timeouts(x)->connect;
+    a->wait.must_be_fresh = must_be_fresh;
+    a->wait.must_be_recent = !http_method_is_idempotent(x->request->method);
+    a->wait.preamble = make_preamble(x, up->proxy_protocol);
+    atomic_fetch_add_explicit(&e->live.active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->live.requests, 1, memory_order_relaxed);
+    x->attempt = a;
+    x->endpoint = e;
+    exchange_enter(x, EXCHANGE_ATTEMPT);
+    struct http_stream *s = upstream_client_acquire(client, up, e, &a->wait);
+    if (s) on_stream(&a->wait, s);
+}
+
+void attempt_body(struct attempt *a, struct slice data)
+{
+    if (a->stream) http_stream_send_body(a->stream, data);
+}
+
+void attempt_body_end(struct attempt *a)
+{
+    if (!a->stream || a->has_sent_end) return;
+    a->has_sent_end = true;
+    http_stream_send_end(a->stream, a->x->request_trailers);
+}
+
+void attempt_consumed(struct attempt *a, size_t bytes)
+{
+    if (a->stream) http_stream_consumed(a->stream, bytes);
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    if (!a || !a->endpoint) return;
+    if (a->stream) {
+        count(a, 0);
+        http_stream_reset(a->stream);
+    }
+    release(a);
+}
+
+size_t attempt_backlog(const struct attempt *a)
+{
+    return a->stream ? a->stream->unsent_bytes : 0;
+}

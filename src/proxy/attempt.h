@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An attempt: one try at one endpoint for an exchange. A retry is a new
+ * attempt; nothing is rewound. Lives in the exchange's arena.
+ */
+#pragma once
+
+#include "proxy/exchange.h"
+
+struct attempt {
+    struct exchange     *x;
+    struct upstream_wait wait;
+    struct http_stream  *stream; /* NULL: not connected yet, or over */
+    struct endpoint     *endpoint;
+    struct http_fields  *trailers; /* of the response */
+    uint64_t             sent_bytes; /* of the request's body, gone to the transport */
+    uint64_t             started_ns;
+    bool                 is_reused;
+    bool                 has_sent_end;
+    bool                 has_response; /* its head was relayed */
+};
+
+/* Chooses an endpoint and goes for it. `must_be_fresh`: no pooled connection. */
+void attempt_start(struct exchange *x, bool must_be_fresh);
+/* A piece of the request's body arrived. */
+void attempt_body(struct attempt *a, struct slice data);
+/* The request is complete. */
+void attempt_body_end(struct attempt *a);
+/* The client has taken `bytes` of the response's body. */
+void attempt_consumed(struct attempt *a, size_t bytes);
+/* Lets go of it: breaks off what is running. Accepts NULL. */
+void attempt_cancel(struct attempt *a);
+/* Bytes of the request's body that the replica has not taken yet. */
+size_t attempt_backlog(const struct attempt *a);

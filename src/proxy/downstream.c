@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A client's connection. See downstream.h.
+ */
+#include "proxy/downstream.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "http/h1.h"
+#include "io/proxy_protocol.h"
+#include "proxy/exchange.h"
+
+enum {
+    PROXY_HEADER_MS = 5000,
+    LINGER_MS = 2000,
+    LINGER_BYTES = 1024 * 1024, /* discarded of what a client goes on sending */
+};
+
+static struct downstream *of_conn(struct conn *c)
+{
+    return container_of(c, struct downstream, conn);
+}
+
+static const struct settings *settings_of(const struct downstream *d)
+{
+    return d->listener->use->plan->settings;
+}
+
+static void close_now(struct downstream *d, bool is_reset)
+{
+    if (d->conn.is_closed) return;
+    list_remove(&d->link);
+    if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
+    list_remove(&d->idle_link);
+    counter_add(&d->worker->stats->received_bytes, d->conn.received_bytes);
+    counter_add(&d->worker->stats->sent_bytes, d->conn.sent_bytes);
+    conn_close(&d->conn, is_reset);
+}
+
+/* The only writer of d->state once the connection runs: arms the state's deadline. */
+static void enter(struct downstream *d, enum downstream_state state)
+{
+    const struct timeout_settings *t = &settings_of(d)->timeouts;
+    const uint64_t                 after_ms[] = {
+        [DOWNSTREAM_PROXY_HEADER] = PROXY_HEADER_MS,
+        [DOWNSTREAM_HANDSHAKE] = t->tls_handshake,
+        [DOWNSTREAM_IDLE] = t->keep_alive,
+        [DOWNSTREAM_HEAD] = t->header,
+        [DOWNSTREAM_BUSY] = 0,
+        [DOWNSTREAM_CLOSING] = t->write_idle,
+        [DOWNSTREAM_LINGER] = LINGER_MS,
+    };
+    bool was_idle = d->state == DOWNSTREAM_IDLE, is_idle = state == DOWNSTREAM_IDLE;
+    d->state = (uint8_t)state;
+    if (was_idle != is_idle) {
+        list_remove(&d->idle_link);
+        if (is_idle) list_append(&d->worker->idle, &d->idle_link);
+        counter_move(&d->worker->stats->connections_idle, is_idle ? 1 : -1);
+    }
+    if (after_ms[state])
+        deadline_set(d->worker->loop, &d->conn.deadline, after_ms[state]);
+    else
+        deadline_clear(&d->conn.deadline);
+}
+
+/* Everything is written: FIN first where unread input would turn a close into a reset. */
+static void finish_close(struct downstream *d)
+{
+    if (!d->must_linger || d->conn.has_eof || d->conn.is_write_dead) {
+        close_now(d, false);
+        return;
+    }
+    conn_shutdown_write(&d->conn);
+    enter(d, DOWNSTREAM_LINGER);
+    conn_resume(&d->conn);
+}
+
+static void close_when_written(struct downstream *d)
+{
+    if (d->state >= DOWNSTREAM_CLOSING) return;
+    enter(d, DOWNSTREAM_CLOSING);
+    if (outq_is_empty(&d->codec->out)) finish_close(d);
+}
+
+/* ---- what the codec asks ---- */
+
+static void on_stream(struct http_codec *c, struct http_stream *s)
+{
+    struct downstream *d = c->owner;
+    uint32_t           most = settings_of(d)->limits.requests_per_connection;
+    if (d->state != DOWNSTREAM_BUSY) enter(d, DOWNSTREAM_BUSY);
+    d->exchange_count++;
+    d->request_count++;
+    if (most && d->request_count >= most) codec_shutdown(c);
+    exchange_begin(d, s);
+}
+
+static void on_output(struct http_codec *c)
+{
+    struct downstream *d = c->owner;
+    conn_want_flush(&d->conn);
+}
+
+static void on_want_input(struct http_codec *c)
+{
+    struct downstream *d = c->owner;
+    if (d->state < DOWNSTREAM_CLOSING) conn_resume(&d->conn);
+}
+
+static void on_idle(struct http_codec *c)
+{
+    struct downstream *d = c->owner;
+    if (d->conn.is_closed) return;
+    if (codec_is_reusable(c) && !d->conn.has_eof)
+        enter(d, DOWNSTREAM_IDLE);
+    else
+        close_when_written(d);
+}
+
+static const struct http_codec_owner_ops codec_owner_ops = {
+    .on_stream = on_stream,
+    .on_output = on_output,
+    .on_want_input = on_want_input,
+    .on_idle = on_idle,
+};
+
+/* The one place where a protocol is chosen. */
+static void start_codec(struct downstream *d)
+{
+    struct worker *w = d->worker;
+    d->codec = h1_codec_new(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
+                            &w->loop->large_blocks, d->conn.tls != NULL);
+    d->conn.out = &d->codec->out;
+    if (w->is_draining || d->listener->is_stopped) codec_shutdown(d->codec);
+    enter(d, DOWNSTREAM_IDLE);
+}
+
+/* ---- what the connection tells ---- */
+
+static void on_open(struct conn *c)
+{
+    struct downstream *d = of_conn(c);
+    struct counter    *kind = tls_is_resumed(c->tls) ? &d->worker->stats->tls_resumed
+                                                     : &d->worker->stats->tls_full;
+    counter_add(kind, 1);
+    start_codec(d);
+}
+
+static struct tls_server *tls_of(const struct downstream *d)
+{
+    struct tls_server **servers = d->listener->config->tls;
+    return servers ? servers[d->worker->index] : NULL;
+}
+
+static size_t feed(struct downstream *d, const char *data, size_t len)
+{
+    uint32_t seen = d->request_count;
+    size_t   used = codec_feed(d->codec, data, len);
+    if (d->conn.is_closed) return len;
+    if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count)
+        enter(d, DOWNSTREAM_HEAD);
+    if (!codec_wants_input(d->codec)) conn_pause(&d->conn);
+    return used;
+}
+
+static void drop_preface(struct downstream *d)
+{
+    if (!d->preface) return;
+    buffer_reset(d->preface);
+    free(d->preface);
+    d->preface = NULL;
+}
+
+/* The PROXY header is through; `rest` came behind it. */
+static void open_behind_proxy(struct downstream *d, struct slice rest)
+{
+    struct tls_server *tls = tls_of(d);
+    if (tls) {
+        enter(d, DOWNSTREAM_HANDSHAKE);
+        conn_start_tls(&d->conn, tls, rest);
+        return;
+    }
+    start_codec(d);
+    /* A request's head that is this early fits; what does not is refused. */
+    if (rest.len && feed(d, rest.data, rest.len) < rest.len && !d->conn.is_closed)
+        close_now(d, true);
+}
+
+static void take_proxy_header(struct downstream *d, const char *data, size_t len)
+{
+    struct proxy_header header;
+    if (!d->preface) d->preface = mem_zalloc(sizeof(*d->preface));
+    buffer_put(d->preface, data, len);
+    ssize_t used = proxy_protocol_parse(d->preface->data, d->preface->len, &header);
+    if (used == 0) return;
+    if (used < 0) {
+        log_debug(d->worker->log, "PROXY header refused: %s", header.reason);
+        close_now(d, true);
+        return;
+    }
+    if (header.has_addresses) d->peer = header.source;
+    struct buffer *kept = d->preface;
+    d->preface = NULL;
+    open_behind_proxy(d, slice_from(buffer_slice(kept), (size_t)used));
+    buffer_reset(kept);
+    free(kept);
+}
+
+static size_t on_input(struct conn *c, const char *data, size_t len)
+{
+    struct downstream *d = of_conn(c);
+    if (d->state < DOWNSTREAM_CLOSING && d->codec) return feed(d, data, len);
+    if (d->state == DOWNSTREAM_PROXY_HEADER) {
+        take_proxy_header(d, data, len);
+    } else if (d->state == DOWNSTREAM_LINGER) {
+        d->discarded_bytes += (uint32_t)len;
+        if (d->discarded_bytes > LINGER_BYTES) close_now(d, true);
+    }
+    return len;
+}
+
+static void on_eof(struct conn *c)
+{
+    struct downstream *d = of_conn(c);
+    if (d->codec && d->state < DOWNSTREAM_CLOSING) {
+        if (c->is_truncated)
+            codec_feed_abort(d->codec);
+        else
+            codec_feed_eof(d->codec);
+    }
+    if (c->is_closed || d->state == DOWNSTREAM_BUSY || d->state == DOWNSTREAM_CLOSING) return;
+    close_now(d, false);
+}
+
+static void on_sent(struct conn *c)
+{
+    struct downstream *d = of_conn(c);
+    if (!d->codec) return;
+    codec_sent(d->codec);
+    if (c->is_closed || d->state != DOWNSTREAM_CLOSING) return;
+    if (outq_is_empty(&d->codec->out))
+        finish_close(d);
+    else
+        enter(d, DOWNSTREAM_CLOSING); /* progress: the deadline starts anew */
+}
+
+static void on_fault(struct conn *c, enum conn_fault fault)
+{
+    struct downstream *d = of_conn(c);
+    if (fault == CONN_TLS_FAILED) {
+        counter_add(&d->worker->stats->tls_failed, 1);
+        log_debug(d->worker->log, "TLS handshake failed: %s", c->tls ? tls_failure(c->tls) : "?");
+    } else if (d->exchange_count) {
+        counter_add(&d->worker->stats->connections_reset, 1);
+    }
+    if (d->codec) codec_feed_abort(d->codec);
+    close_now(d, false);
+}
+
+static void on_deadline(struct conn *c)
+{
+    struct downstream *d = of_conn(c);
+    if (d->state == DOWNSTREAM_HEAD) {
+        codec_expire(d->codec);
+        conn_flush_all(c->loop);
+        return;
+    }
+    if (d->state == DOWNSTREAM_IDLE)
+        counter_add(&d->worker->stats->connections_closed_idle, 1);
+    close_now(d, d->state == DOWNSTREAM_CLOSING);
+}
+
+static void on_free(struct conn *c)
+{
+    struct downstream      *d = of_conn(c);
+    struct worker          *w = d->worker;
+    struct worker_listener *wl = d->listener;
+    codec_free(d->codec);
+    drop_preface(d);
+    block_give(&w->downstream_blocks, d);
+    counter_move(&w->stats->connections_active, -1);
+    w->connection_count--;
+    worker_listener_unref(wl);
+    worker_check_drained(w);
+}
+
+static const struct conn_ops conn_ops = {
+    .on_open = on_open,
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_sent = on_sent,
+    .on_fault = on_fault,
+    .on_deadline = on_deadline,
+    .on_free = on_free,
+};
+
+/* ---- the interface ---- */
+
+/* Room for one more? The connection that has been idle longest makes it. */
+static bool make_room(struct worker_listener *wl)
+{
+    struct worker *w = wl->worker;
+    uint64_t       most = wl->config->settings ? wl->config->settings->max_connections : 0;
+    bool           is_full = w->connection_count >= w->connection_max ||
+                   (most && wl->connection_count >= most);
+    if (!is_full) return true;
+    counter_add(&w->stats->connections_shed, 1);
+    if (list_is_empty(&w->idle)) return false;
+    close_now(container_of(w->idle.next, struct downstream, idle_link), false);
+    return true;
+}
+
+void downstream_accept(struct worker_listener *wl, int fd, const struct address *peer)
+{
+    struct worker *w = wl->worker;
+    if (!make_room(wl)) {
+        close(fd);
+        return;
+    }
+    struct downstream *d = block_take(&w->downstream_blocks);
+    memset(d, 0, sizeof(*d));
+    d->worker = w;
+    d->listener = wl;
+    d->peer = *peer;
+    d->state = DOWNSTREAM_HANDSHAKE;
+    list_init(&d->link);
+    list_init(&d->idle_link);
+    list_append(&w->downstreams, &d->link);
+    wl->connection_count++;
+    w->connection_count++;
+    counter_add(&w->stats->connections_accepted, 1);
+    counter_move(&w->stats->connections_active, 1);
+
+    struct tls_server *tls = tls_of(d);
+    bool               has_proxy = cidr_set_has(&wl->config->proxy_from, peer);
+    conn_accept(&d->conn, w->loop, &conn_ops, &w->no_output, fd, has_proxy ? NULL : tls);
+    if (has_proxy)
+        enter(d, DOWNSTREAM_PROXY_HEADER);
+    else if (tls)
+        enter(d, DOWNSTREAM_HANDSHAKE);
+    else
+        start_codec(d);
+}
+
+void downstream_drain(struct downstream *d)
+{
+    if (d->conn.is_closed) return;
+    if (d->codec) codec_shutdown(d->codec);
+    if (d->state == DOWNSTREAM_IDLE) close_now(d, false);
+}
+
+void downstream_drop(struct downstream *d, bool is_reset)
+{
+    if (d->codec && d->exchange_count) codec_feed_abort(d->codec);
+    close_now(d, is_reset);
+}
+
+void downstream_exchange_ended(struct downstream *d, bool request_was_complete)
+{
+    d->exchange_count--;
+    d->must_linger |= !request_was_complete;
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a request. See exchange.h.
+ */
+#include "proxy/exchange.h"
+
+#include <assert.h>
+
+#include "proxy/attempt.h"
+#include "proxy/downstream.h"
+#include "proxy/exchange_log.h"
+#include "proxy/forward.h"
+
+/* ---- states ---- */
+
+#define TO(state) (1u << (state))
+
+static const unsigned legal_moves[EXCHANGE_STATE_COUNT] = {
+    [EXCHANGE_READ_HEAD] = TO(EXCHANGE_ROUTE) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_ROUTE] =
+        TO(EXCHANGE_REQUEST_FILTERS) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_REQUEST_FILTERS] =
+        TO(EXCHANGE_ATTEMPT) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_ATTEMPT] = TO(EXCHANGE_RESPONSE_HEAD) | TO(EXCHANGE_ATTEMPT) |
+                         TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_RESPONSE_HEAD] = TO(EXCHANGE_RELAY) | TO(EXCHANGE_ATTEMPT) |
+                               TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_RELAY] = TO(EXCHANGE_DONE),
+    [EXCHANGE_REPLY_LOCAL] = TO(EXCHANGE_DONE),
+};
+
+const struct timeout_settings *exchange_timeouts(const struct exchange *x)
+{
+    return &x->route->policy->timeouts;
+}
+
+/* Is it the client whose bytes are awaited? */
+static bool awaits_body(const struct exchange *x)
+{
+    if (x->request_ended) return false;
+    return x->state == EXCHANGE_REPLY_LOCAL
+               ? x->reply.head != NULL
+               : x->state == EXCHANGE_RESPONSE_HEAD && x->consumed_bytes == x->received_bytes;
+}
+
+static uint64_t deadline_ms(const struct exchange *x)
+{
+    const struct timeout_settings *t = exchange_timeouts(x);
+    switch (x->state) {
+    case EXCHANGE_REQUEST_FILTERS: return t->response_header;
+    case EXCHANGE_RESPONSE_HEAD: return awaits_body(x) ? t->body_idle : t->response_header;
+    case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
+    case EXCHANGE_REPLY_LOCAL:
+        if (awaits_body(x)) return t->body_idle;
+        return x->is_origin_waiting ? t->response_header : t->write_idle;
+    default: return 0; /* others' deadlines: the connection's, the connecting one's */
+    }
+}
+
+void exchange_progress(struct exchange *x)
+{
+    uint64_t after_ms = deadline_ms(x);
+    if (after_ms)
+        deadline_set(x->worker->loop, &x->deadline, after_ms);
+    else
+        deadline_clear(&x->deadline);
+}
+
+void exchange_enter(struct exchange *x, enum exchange_state state)
+{
+    assert(legal_moves[x->state] & TO(state));
+    x->state = state;
+    exchange_progress(x);
+}
+
+/* ---- the end ---- */
+
+static void free_exchange(struct exchange *x)
+{
+    plan_use_unref(x->worker, x->use);
+    buffer_reset(&x->held);
+    arena_reset(&x->arena);
+    block_give(&x->worker->exchange_blocks, x);
+}
+
+/* Whatever was running for it is let go of; what the client has not got yet is
+ * up to its connection. Memory goes at the end of the turn. */
+static void finish(struct exchange *x)
+{
+    struct worker      *w = x->worker;
+    struct http_stream *s = x->stream;
+    x->state = EXCHANGE_DONE;
+    deadline_remove(&x->deadline);
+    attempt_cancel(x->attempt);
+    if (x->is_origin_waiting && x->route->origin->cancel)
+        x->route->origin->cancel(x, x->route->origin_config);
+    exchange_log(x);
+    counter_move(&w->stats->requests_active, -1);
+    downstream_exchange_ended(x->downstream, x->request_ended);
+    x->stream = NULL;
+    list_append(&w->ended, &x->link);
+    job_queue(w->loop, &w->free_ended);
+    http_stream_close(s);
+}
+
+void exchange_free_ended(struct worker *w)
+{
+    while (!list_is_empty(&w->ended)) {
+        struct exchange *x = container_of(w->ended.next, struct exchange, link);
+        list_remove(&x->link);
+        free_exchange(x);
+    }
+}
+
+static void break_off(struct exchange *x, const char *reason)
+{
+    x->reason = reason;
+    http_stream_reset(x->stream);
+    finish(x);
+}
+
+static void finish_if_sent(struct exchange *x)
+{
+    if (x->response_ended && x->stream->unsent_bytes == 0) finish(x);
+}
+
+void exchange_fail(struct exchange *x, unsigned status, const char *reason)
+{
+    if (x->status)
+        break_off(x, reason);
+    else
+        exchange_reply_status(x, status, reason);
+}
+
+static void on_deadline(struct deadline *d)
+{
+    struct exchange *x = container_of(d, struct exchange, deadline);
+    struct loop     *l = x->worker->loop;
+    if (x->state == EXCHANGE_RELAY) {
+        break_off(x, x->stream->unsent_bytes ? "write_timeout" : "response_timeout");
+    } else if (x->state == EXCHANGE_REPLY_LOCAL) {
+        if (x->is_origin_waiting)
+            exchange_reply_status(x, 504, "origin_timeout");
+        else
+            break_off(x, x->reply.head ? "body_timeout" : "write_timeout");
+    } else {
+        bool is_client = awaits_body(x);
+        attempt_cancel(x->attempt);
+        exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
+    }
+    conn_flush_all(l);
+}
+
+/* ---- the response ---- */
+
+static void run_response_filters(struct exchange *x, struct http_head *head)
+{
+    for (unsigned i = x->filters_run; i-- > 0;) {
+        const struct plan_filter *f = &x->route->filters[i];
+        if (f->ops->on_response) f->ops->on_response(x, f->config, x->filter_states[i], head);
+    }
+}
+
+void exchange_respond(struct exchange *x, struct http_head *head)
+{
+    run_response_filters(x, head);
+    x->status = head->status;
+    x->response_body_bytes = head->body_bytes;
+    http_stream_send_head(x->stream, head);
+    exchange_enter(x, EXCHANGE_RELAY);
+}
+
+void exchange_respond_body(struct exchange *x, struct slice data)
+{
+    x->response_bytes += data.len;
+    http_stream_send_body(x->stream, data);
+    exchange_progress(x);
+}
+
+/* Did the head say it all? Then the codec has ended the message by itself. */
+static bool has_no_body(const struct exchange *x, int64_t body_bytes)
+{
+    return body_bytes == 0 || http_status_has_no_body(x->status) ||
+           (x->request && x->request->method == HTTP_HEAD);
+}
+
+void exchange_respond_end(struct exchange *x, const struct http_fields *trailers)
+{
+    if (!has_no_body(x, x->response_body_bytes)) http_stream_send_end(x->stream, trailers);
+    x->response_ended = true;
+    finish_if_sent(x);
+}
+
+static void send_reply(struct exchange *x)
+{
+    struct http_head *head = x->reply.head;
+    struct slice      body = x->reply.body;
+    x->reply.head = NULL;
+    x->status = head->status;
+    http_stream_send_head(x->stream, head);
+    if (!has_no_body(x, head->body_bytes)) {
+        x->response_bytes = body.len;
+        http_stream_send_body(x->stream, body);
+        http_stream_send_end(x->stream, NULL);
+    }
+    x->response_ended = true;
+    exchange_progress(x);
+    finish_if_sent(x);
+}
+
+/* Is the rest of the request short enough to be awaited, so that the connection
+ * can be kept? */
+static bool is_worth_awaiting(const struct exchange *x)
+{
+    return !x->request_ended && x->request && !x->request->expects_continue &&
+           x->request->body_bytes > 0 && x->request->body_bytes <= EXCHANGE_HELD_MAX &&
+           !x->is_invalid;
+}
+
+void exchange_send_local(struct exchange *x, struct http_head *head, struct slice body)
+{
+    head->body_bytes = (int64_t)body.len;
+    run_response_filters(x, head);
+    x->reply = (struct local_reply){ head, body };
+    x->is_origin_waiting = false;
+    if (x->state == EXCHANGE_REPLY_LOCAL)
+        exchange_progress(x);
+    else
+        exchange_enter(x, EXCHANGE_REPLY_LOCAL);
+    attempt_cancel(x->attempt);
+    http_stream_consumed(x->stream, x->received_bytes - x->consumed_bytes);
+    x->consumed_bytes = x->received_bytes;
+    if (!is_worth_awaiting(x)) send_reply(x);
+}
+
+/* ---- the request ---- */
+
+static void start_answer(struct exchange *x)
+{
+    if (x->route->upstream) {
+        forward_rewrite(x);
+        attempt_start(x, false);
+        return;
+    }
+    x->is_origin_waiting = true;
+    exchange_enter(x, EXCHANGE_REPLY_LOCAL);
+    x->route->origin->start(x, x->route->origin_config);
+}
+
+static void run_request_filters(struct exchange *x)
+{
+    while (x->filter_next < x->route->filter_count) {
+        unsigned                  i = x->filter_next++;
+        const struct plan_filter *f = &x->route->filters[i];
+        x->filters_run = x->filter_next;
+        if (!f->ops->on_request) continue;
+        if (f->ops->on_request(x, f->config, &x->filter_states[i]) != FILTER_CONTINUE) return;
+    }
+    start_answer(x);
+}
+
+void exchange_continue(struct exchange *x)
+{
+    if (x->state == EXCHANGE_REQUEST_FILTERS) run_request_filters(x);
+}
+
+/* The host as routing sees it: lower case, without port and final dot. */
+static struct slice plain_host(struct exchange *x, struct slice authority)
+{
+    struct slice host = authority;
+    size_t       end = authority.len && authority.data[0] == '[' ? slice_find(authority, ']') : 0;
+    size_t       colon = end + slice_find(slice_from(authority, end), ':');
+    bool         is_lower = true;
+    host.len = colon;
+    if (host.len && host.data[host.len - 1] == '.') host.len--;
+    for (size_t i = 0; i < host.len; i++) is_lower &= !(host.data[i] >= 'A' && host.data[i] <= 'Z');
+    if (is_lower) return host;
+    char *copy = arena_alloc(&x->arena, host.len);
+    for (size_t i = 0; i < host.len; i++)
+        copy[i] = (char)(host.data[i] | (host.data[i] >= 'A' && host.data[i] <= 'Z' ? 0x20 : 0));
+    return slice_make(copy, host.len);
+}
+
+/* May this connection's certificate speak for the host? RFC 9110 section 7.4. */
+static bool is_misdirected(const struct exchange *x)
+{
+    const struct conn          *c = &x->downstream->conn;
+    const struct plan_listener *l = x->downstream->listener->config;
+    if (!c->tls) return false;
+    struct slice sni = tls_sni(c->tls);
+    if (sni.len == 0 || slice_eq(sni, x->host) || !l->tls) return false;
+    return !tls_server_covers(l->tls[x->worker->index], c->tls, x->host);
+}
+
+static bool has_encoded_slash(struct slice path)
+{
+    for (size_t i = 0; i + 2 < path.len; i++)
+        if (path.data[i] == '%' && ((path.data[i + 1] == '2' && path.data[i + 2] == 'F') ||
+                                    (path.data[i + 1] == '5' && path.data[i + 2] == 'C')))
+            return true;
+    return false;
+}
+
+static const struct plan_route *find_route(struct exchange *x)
+{
+    const struct plan          *p = x->use->plan;
+    const struct plan_listener *l = x->downstream->listener->config;
+    if (l->only_route) return l->only_route;
+    struct router_query q = { x->host, x->request, (uint16_t)(l - p->listeners) };
+    struct router_match m = router_find(p->router, &q, x->worker->router_scratch);
+    if (m.has_hit_limit) counter_add(&x->worker->stats->regex_limits, 1);
+    return m.route == ROUTER_NONE ? NULL : &p->routes[m.route];
+}
+
+/* Finds the route and checks what only it can say. False: answered. */
+static bool route_request(struct exchange *x)
+{
+    const struct http_head  *head = x->request;
+    const struct plan_route *route;
+    x->host = plain_host(x, head->authority);
+    forward_identify(x);
+    if (is_misdirected(x)) {
+        exchange_reply_status(x, 421, "misdirected_request");
+        return false;
+    }
+    if (!(route = find_route(x))) {
+        counter_add(&x->worker->stats->requests_unrouted, 1);
+        exchange_reply_status(x, 404, "no_route");
+        return false;
+    }
+    x->route = route;
+    uint64_t most = route->policy->max_body;
+    if (most && head->body_bytes > 0 && (uint64_t)head->body_bytes > most) {
+        exchange_reply_status(x, 413, "body_too_large");
+        return false;
+    }
+    if (x->use->plan->limits.allows_encoded_slash && !route->policy->allow_encoded_slash &&
+        has_encoded_slash(head->path)) {
+        exchange_reply_status(x, 400, "encoded_slash");
+        return false;
+    }
+    return true;
+}
+
+static struct exchange *of_stream(struct http_stream *s)
+{
+    return s->owner;
+}
+
+static void on_head(struct http_stream *s, struct http_head *head)
+{
+    struct exchange *x = of_stream(s);
+    x->request = head;
+    x->started_ns = x->worker->loop->clock.now_ns;
+    exchange_enter(x, EXCHANGE_ROUTE);
+    if (!route_request(x)) return;
+    exchange_enter(x, EXCHANGE_REQUEST_FILTERS);
+    run_request_filters(x);
+}
+
+/* Keeps a piece of the body for sending it later, or again. */
+static void hold(struct exchange *x, struct slice data)
+{
+    struct attempt *a = x->attempt;
+    bool            is_sent = a && a->stream;
+    if (!x->is_held_whole && is_sent) return;
+    if (!is_sent) {
+        buffer_put(&x->held, data.data, data.len);
+        return;
+    }
+    /* What is lent to the replica's connection must not move: no growing here. */
+    size_t room = x->held.data ? x->held.capacity - x->held.len - 1 : EXCHANGE_HELD_MAX;
+    if (!http_method_is_idempotent(x->request->method) || data.len > room) {
+        x->is_held_whole = false;
+        return;
+    }
+    if (!x->held.data) buffer_reserve(&x->held, EXCHANGE_HELD_MAX);
+    buffer_put(&x->held, data.data, data.len);
+}
+
+/* A body that trickles holds a replica for nothing. Only the time counts in which
+ * the client was the one to wait for. */
+static bool is_too_slow(const struct exchange *x)
+{
+    uint64_t ms = (x->worker->loop->clock.now_ns - x->body_ns) / 1000000;
+    uint64_t rate = x->use->plan->settings->limits.body_min_rate;
+    if (!x->body_ns || !rate || ms <= exchange_timeouts(x)->body_idle) return false;
+    return x->consumed_bytes == x->received_bytes && x->received_bytes < rate * (ms / 1000);
+}
+
+static void on_body(struct http_stream *s, struct slice data)
+{
+    struct exchange *x = of_stream(s);
+    uint64_t         most = x->route->policy->max_body;
+    bool             is_slow = is_too_slow(x);
+    if (!x->body_ns) x->body_ns = x->worker->loop->clock.now_ns;
+    x->received_bytes += data.len;
+    if (most && x->received_bytes > most && x->state != EXCHANGE_REPLY_LOCAL) {
+        exchange_fail(x, 413, "body_too_large");
+        return;
+    }
+    if (is_slow && x->state != EXCHANGE_REPLY_LOCAL) {
+        exchange_fail(x, 408, "body_too_slow");
+        return;
+    }
+    if (x->state == EXCHANGE_REPLY_LOCAL) {
+        x->consumed_bytes += data.len;
+        http_stream_consumed(s, data.len);
+    } else {
+        hold(x, data);
+        if (x->attempt) attempt_body(x->attempt, data);
+    }
+    exchange_progress(x);
+}
+
+void exchange_sent_on(struct exchange *x, uint64_t total_bytes)
+{
+    if (x->state == EXCHANGE_DONE || total_bytes <= x->consumed_bytes) return;
+    size_t more = total_bytes - x->consumed_bytes;
+    x->consumed_bytes = total_bytes;
+    http_stream_consumed(x->stream, more);
+    exchange_progress(x);
+}
+
+static void on_trailers(struct http_stream *s, struct http_fields *trailers)
+{
+    of_stream(s)->request_trailers = trailers;
+}
+
+static void on_end(struct http_stream *s)
+{
+    struct exchange *x = of_stream(s);
+    x->request_ended = true;
+    if (x->state == EXCHANGE_REPLY_LOCAL) {
+        if (x->reply.head) send_reply(x);
+        return;
+    }
+    if (x->attempt) attempt_body_end(x->attempt);
+    exchange_progress(x);
+}
+
+static void on_invalid(struct http_stream *s, const struct http_fault *fault)
+{
+    struct exchange *x = of_stream(s);
+    enum stats_invalid class = stats_invalid_class(fault->status);
+    counter_add(&x->worker->stats->requests_invalid[class], 1);
+    x->is_invalid = true;
+    if (x->reply.head) {
+        send_reply(x);
+        return;
+    }
+    exchange_fail(x, fault->status, fault->reason);
+}
+
+static void on_reset(struct http_stream *s, enum http_reset why)
+{
+    struct exchange *x = of_stream(s);
+    x->reason = why == HTTP_RESET_TRUNCATED ? "client_truncated" : "client_closed";
+    finish(x);
+}
+
+static void on_sent(struct http_stream *s, size_t sent_bytes)
+{
+    struct exchange *x = of_stream(s);
+    if (x->attempt) attempt_consumed(x->attempt, sent_bytes);
+    exchange_progress(x);
+    finish_if_sent(x);
+}
+
+static const struct http_stream_ops stream_ops = {
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_end = on_end,
+    .on_invalid = on_invalid,
+    .on_reset = on_reset,
+    .on_sent = on_sent,
+};
+
+void exchange_begin(struct downstream *d, struct http_stream *s)
+{
+    struct worker   *w = d->worker;
+    struct exchange *x = block_take(&w->exchange_blocks);
+    memset(x, 0, sizeof(*x));
+    x->stream = s;
+    x->downstream = d;
+    x->worker = w;
+    x->use = w->current;
+    plan_use_ref(x->use);
+    x->route = x->use->plan->no_route;
+    x->ask.random = &w->loop->random;
+    x->is_held_whole = true;
+    x->started_ns = w->loop->clock.now_ns;
+    arena_init(&x->arena, &w->loop->small_blocks);
+    deadline_init(&x->deadline, on_deadline);
+    list_init(&x->link);
+    counter_move(&w->stats->requests_active, 1);
+    s->ops = &stream_ops;
+    s->owner = x;
+    s->arena = &x->arena;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers of the gateway's own: a short page, as HTML or as JSON, or the one
+ * that the route names for the status. And what filters and origins may ask
+ * of an exchange (filter.h).
+ */
+#include "proxy/downstream.h"
+#include "proxy/exchange.h"
+#include "proxy/forward.h"
+
+static const char retry_after_seconds[] = "1";
+
+static bool prefers_json(const struct exchange *x)
+{
+    if (!x->request) return false;
+    struct slice accept = http_fields_value(&x->request->fields, FIELD_ACCEPT);
+    if (!accept.len || memmem(accept.data, accept.len, "text/html", 9)) return false;
+    return memmem(accept.data, accept.len, "application/json", 16) ||
+           memmem(accept.data, accept.len, "+json", 5);
+}
+
+static const struct plan_page *find_page(const struct plan_route *route, unsigned status)
+{
+    const struct plan_page *any = NULL;
+    for (size_t i = 0; i < route->page_count; i++) {
+        if (route->pages[i].status == status) return &route->pages[i];
+        if (route->pages[i].status == 0) any = &route->pages[i];
+    }
+    return any;
+}
+
+static struct slice make_page(struct exchange *x, unsigned status, const char *reason,
+                              struct slice *type)
+{
+    const struct plan_page *page = find_page(x->route, status);
+    if (page) {
+        *type = page->content_type;
+        return page->body;
+    }
+    struct slice phrase = http_status_reason(status), id = exchange_request_id(x);
+    if (prefers_json(x)) {
+        *type = S("application/json");
+        return arena_printf(&x->arena,
+                            "{\"status\":%u,\"error\":\"%.*s\",\"reason\":\"%s\","
+                            "\"request_id\":\"%.*s\"}\n",
+                            status, SLICE_ARG(phrase), reason, SLICE_ARG(id));
+    }
+    *type = S("text/html; charset=utf-8");
+    return arena_printf(&x->arena,
+                        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+                        "<title>%u %.*s</title>\n<h1>%u %.*s</h1>\n"
+                        "<p>Request <code>%.*s</code></p>\n</html>\n",
+                        status, SLICE_ARG(phrase), status, SLICE_ARG(phrase), SLICE_ARG(id));
+}
+
+void exchange_reply(struct exchange *x, struct http_head *head, struct slice body,
+                    const char *reason)
+{
+    x->reason = reason;
+    exchange_send_local(x, head, body);
+}
+
+void exchange_reply_status(struct exchange *x, unsigned status, const char *reason)
+{
+    struct http_head *head = arena_zalloc(&x->arena, sizeof(*head));
+    struct slice      type;
+    head->status = (uint16_t)status;
+    struct slice body = make_page(x, status, reason, &type);
+    http_fields_set(&head->fields, &x->arena, FIELD_CONTENT_TYPE, type);
+    http_fields_set(&head->fields, &x->arena, FIELD_CACHE_CONTROL, S("no-store"));
+    if (status == 503)
+        http_fields_set(&head->fields, &x->arena, FIELD_RETRY_AFTER, slice_of(retry_after_seconds));
+    exchange_reply(x, head, body, reason);
+}
+
+/* ---- filter.h ---- */
+
+struct http_head *exchange_request(struct exchange *x)
+{
+    return x->request;
+}
+
+struct arena *exchange_arena(struct exchange *x)
+{
+    return &x->arena;
+}
+
+const struct clock *exchange_clock(const struct exchange *x)
+{
+    return &x->worker->loop->clock;
+}
+
+const struct address *exchange_client(const struct exchange *x)
+{
+    return &x->client;
+}
+
+struct slice exchange_client_text(struct exchange *x)
+{
+    if (!x->client_text.len) {
+        if (x->client.family == ADDRESS_NONE) x->client = x->downstream->peer;
+        char *text = arena_alloc(&x->arena, ADDRESS_TEXT_MAX);
+        x->client_text = slice_make(text, address_format_ip(&x->client, text));
+    }
+    return x->client_text;
+}
+
+struct slice exchange_host(const struct exchange *x)
+{
+    return x->host;
+}
+
+bool exchange_is_tls(const struct exchange *x)
+{
+    return x->downstream->conn.tls != NULL;
+}
+
+struct slice exchange_request_id(struct exchange *x)
+{
+    if (!x->request_id.len) forward_make_id(x);
+    return x->request_id;
+}
+
+unsigned exchange_worker_index(const struct exchange *x)
+{
+    return x->worker->index;
+}
+
+struct mailbox *exchange_mailbox(const struct exchange *x)
+{
+    return &x->worker->mailbox;
+}
+
+struct slice exchange_listener(const struct exchange *x)
+{
+    return x->downstream->listener->config->name;
+}
+
+void **exchange_origin_state(struct exchange *x)
+{
+    return &x->origin_state;
+}
