@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += \
+	src/proxy/route.c src/proxy/route.h \
+	src/proxy/route_build.c \
+	src/proxy/route_match.c \
+	src/proxy/route_table.h
+src_libwharfgate_a_SOURCES += \
+	src/proxy/attempt.c src/proxy/attempt.h \
+	src/proxy/downstream.c src/proxy/downstream.h \
+	src/proxy/exchange.c src/proxy/exchange.h \
+	src/proxy/exchange_log.c src/proxy/exchange_log.h \
+	src/proxy/filter.h \
+	src/proxy/forward.c src/proxy/forward.h \
+	src/proxy/plan.h \
+	src/proxy/reply.c \
+	src/proxy/worker.c src/proxy/worker.h

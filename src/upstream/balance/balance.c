@@ -41,3 +41,27 @@ struct endpoint *balance_choose(const struct balance_ops *ops, void *state,
     }
     return e;
 }
+
+size_t balance_no_state(size_t count)
+{
+    (void)count;
+    return 0;
+}
+
+struct endpoint *balance_draw(const struct endpoint_set *set, const struct balance_ask *ask,
+                              const struct endpoint *not_this)
+{
+    uint32_t total = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (set->items[i] != not_this && balance_may_choose(set->items[i], ask))
+            total += set->items[i]->weight;
+    if (!total) return NULL;
+    uint32_t at = random_below(ask->random, total);
+    for (size_t i = 0; i < set->count; i++) {
+        struct endpoint *e = set->items[i];
+        if (e == not_this || !balance_may_choose(e, ask)) continue;
+        if (at < e->weight) return e;
+        at -= e->weight;
+    }
+    return NULL;
+}

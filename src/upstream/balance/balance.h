@@ -42,3 +42,9 @@ void balance_tried(struct balance_ask *ask, const struct endpoint *e);
 
 /* For algorithms: may this one be chosen in the present pass? */
 bool balance_may_choose(const struct endpoint *e, const struct balance_ask *ask);
+/* For algorithms: one with probability by weight among those that may be chosen,
+ * other than `not_this` (may be NULL). */
+struct endpoint *balance_draw(const struct endpoint_set *set, const struct balance_ask *ask,
+                              const struct endpoint *not_this);
+/* For algorithms without state. */
+size_t balance_no_state(size_t count);
