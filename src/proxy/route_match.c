@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whether a route's conditions (methods, listeners, headers, query) hold for a
+ * request. See route.h; docs/routing.md tells people.
+ */
+#include "proxy/route_table.h"
+
+bool route_regex_matches(const pcre2_code *code, struct slice subject, struct router_scratch *s)
+{
+    PCRE2_SPTR text = (PCRE2_SPTR)(subject.len ? subject.data : "");
+    int        got = pcre2_match(code, text, subject.len, 0, 0, s->data, s->context);
+    if (got >= 0) return true;
+    if (got != PCRE2_ERROR_NOMATCH) s->has_hit_limit = true;
+    return false;
+}
+
+static bool value_holds(const struct text_test *t, struct slice value, struct router_scratch *s)
+{
+    switch (t->kind) {
+    case TEXT_IS_PRESENT: return true;
+    case TEXT_IS_EXACT: return slice_eq(t->value, value);
+    case TEXT_MATCHES_REGEX: return route_regex_matches(t->regex, value, s);
+    }
+    return false;
+}
+
+/* One of several fields of the name is enough. Upgrade is a part of the head: the
+ * codec takes it from the fields (http/message.h). */
+static bool header_holds(const struct text_test *t, const struct http_head *head,
+                         struct router_scratch *s)
+{
+    if (t->field == FIELD_UPGRADE) return head->upgrade.len && value_holds(t, head->upgrade, s);
+    const struct http_fields *fields = &head->fields;
+    if (t->field != FIELD_OTHER && !(fields->present >> t->field & 1)) return false;
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct http_field *f = &fields->items[i];
+        if (f->is_dropped || f->id != t->field) continue;
+        if (t->field == FIELD_OTHER && !slice_eq_nocase(f->name, t->name)) continue;
+        if (value_holds(t, f->value, s)) return true;
+    }
+    return false;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/* As applications read a query: %XX and "+". What is not %XX stays as it is. */
+static struct slice decode(struct slice text, struct buffer *to)
+{
+    if (slice_find(text, '%') == text.len && slice_find(text, '+') == text.len) return text;
+    to->len = 0;
+    char *out = buffer_reserve(to, text.len);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%' && text.len - i > 2) {
+            int high = hex_value(text.data[i + 1]), low = hex_value(text.data[i + 2]);
+            if (high >= 0 && low >= 0) {
+                c = (char)(high << 4 | low);
+                i += 2;
+            }
+        }
+        out[to->len++] = c;
+    }
+    return buffer_slice(to);
+}
+
+/* One of several parameters of the name is enough. */
+static bool query_holds(const struct text_test *t, struct slice query, struct router_scratch *s)
+{
+    while (query.len) {
+        size_t       end = slice_find(query, '&');
+        struct slice pair = slice_make(query.data, end);
+        size_t       equals = slice_find(pair, '=');
+        struct slice name = decode(slice_make(pair.data, equals), &s->decoded[0]);
+        if (end && slice_eq(name, t->name)) {
+            struct slice value = slice_from(pair, equals + (equals < pair.len));
+            if (value_holds(t, decode(value, &s->decoded[1]), s)) return true;
+        }
+        query = slice_from(query, end + (end < query.len));
+    }
+    return false;
+}
+
+static bool method_holds(const struct route_conditions *c, const struct http_head *head)
+{
+    if (!c->method_bits && !c->other_method_count) return true;
+    if (head->method != HTTP_METHOD_OTHER) return c->method_bits >> head->method & 1;
+    for (size_t i = 0; i < c->other_method_count; i++)
+        if (slice_eq(c->other_methods[i], head->method_name)) return true;
+    return false;
+}
+
+static bool listener_holds(const struct route_conditions *c, uint16_t listener)
+{
+    if (!c->listener_count) return true;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i] == listener) return true;
+    return false;
+}
+
+enum router_verdict route_conditions_check(const struct route_conditions *c,
+                                           const struct router_query *q, struct router_scratch *s,
+                                           struct slice *what)
+{
+    *what = slice_make("", 0);
+    if (!listener_holds(c, q->listener)) return ROUTER_LISTENER;
+    if (!method_holds(c, q->head)) return ROUTER_METHOD;
+    for (size_t i = 0; i < c->header_count; i++) {
+        if (header_holds(&c->headers[i], q->head, s)) continue;
+        *what = c->headers[i].name;
+        return ROUTER_HEADER;
+    }
+    for (size_t i = 0; i < c->query_count; i++) {
+        if (query_holds(&c->query[i], q->head->query, s)) continue;
+        *what = c->query[i].name;
+        return ROUTER_QUERY;
+    }
+    return ROUTER_MATCHES;
+}
