@@ -87,9 +87,9 @@ void               tls_client_unref(struct tls_client *c);
 
 /* ---- of one connection, after on_open ---- */
 enum tls_alpn tls_alpn(const struct tls *t);
-const char   *tls_version(const struct tls *t);     /* "TLSv1.3" */
+const char   *tls_version(const struct tls *t); /* "TLSv1.3" */
 const char   *tls_cipher(const struct tls *t);
-struct slice  tls_sni(const struct tls *t);         /* lower case; empty when none was sent */
+struct slice  tls_sni(const struct tls *t); /* lower case; empty when none was sent */
 bool          tls_is_resumed(const struct tls *t);
 /* Client certificate: was one verified? subject DN (RFC 2253), fingerprint SHA-256 in hex,
  * serial in hex, and the PEM, URL-encoded as nginx's $ssl_client_escaped_cert. Written into
@@ -98,6 +98,7 @@ bool         tls_has_client_cert(const struct tls *t);
 struct slice tls_client_subject(const struct tls *t, struct arena *a);
 struct slice tls_client_fingerprint(const struct tls *t, struct arena *a);
 struct slice tls_client_serial(const struct tls *t, struct arena *a);
+struct slice tls_client_pem(const struct tls *t, struct arena *a);
 /* Why the handshake failed, for the log: "no shared cipher", "certificate expired". */
 const char *tls_failure(const struct tls *t);
 

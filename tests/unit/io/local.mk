@@ -1,1 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+TLS_TEST_HELPERS = tests/unit/io/tls_pair.c tests/unit/io/tls_pair.h \
+	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h
+check_PROGRAMS += tests/unit/io/tls_stream_test
+tests_unit_io_tls_stream_test_SOURCES = tests/unit/io/tls_stream_test.c $(TLS_TEST_HELPERS)
