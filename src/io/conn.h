@@ -33,6 +33,7 @@ enum conn_fault {
                              is on_eof with is_truncated set */
 };
 
+/* on_open, on_sent and on_deadline may be NULL. */
 struct conn_ops {
     /* Connected and, with TLS, handshake done. For an accepted plain connection
      * it is not called: it is open at once. */
@@ -42,7 +43,8 @@ struct conn_ops {
     size_t (*on_input)(struct conn *c, const char *data, size_t len);
     /* The peer has finished sending; writing may still work. */
     void (*on_eof)(struct conn *c);
-    /* Some of *out was written; it may be empty now. */
+    /* Some of *out was written (encrypted, with TLS); it may be empty now. Also when
+     * is_write_dead made it be dropped. */
     void (*on_sent)(struct conn *c);
     /* Dead, unusable both ways. The owner must conn_close() (now or soon). An error on
      * writing is reported only once nothing more can be read: a peer that answered
@@ -73,13 +75,24 @@ struct conn {
     unsigned               is_write_dead : 1;  /* EPIPE: output is discarded, input still read */
     unsigned               is_closed : 1;
     unsigned               is_in_input : 1;
+    /* Used by io/conn*.c only. */
+    unsigned               has_told_eof : 1;
+    unsigned               has_told_fault : 1;
+    unsigned               has_fault : 1;      /* `fault` is to be told */
+    unsigned               fault : 2;          /* enum conn_fault */
+    unsigned               is_open_due : 1;    /* connected at once: tell it from the loop */
+    unsigned               has_preamble : 1;   /* `kept` is to be sent before everything else */
+    unsigned               was_reset : 1;      /* a write met ECONNRESET: EOF now means that */
+    unsigned               wants_fin : 1;      /* after *out */
+    unsigned               has_sent_notify : 1; /* close_notify */
+    unsigned               has_sent_fin : 1;
     uint64_t               received_bytes; /* of plaintext */
     uint64_t               sent_bytes;
     struct watch           watch;
     struct deadline        deadline;
     struct job             read_job; /* resumes reading outside of other events */
-    struct list            flush_link;
-    struct list            close_link;
+    struct list            flush_link; /* in loop->flushes; closed: in loop->closed */
+    struct list            doubt_link; /* in loop->doubts */
 };
 
 /* `fd` is nonblocking and becomes the connection's. `tls` NULL for plain.
@@ -113,7 +126,8 @@ void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 /* No more writing: FIN (and close_notify) once *out is empty. */
 void conn_shutdown_write(struct conn *c);
-/* Closes the descriptor at once; *out is dropped. `is_reset`: with RST, so that a
+/* Closes the descriptor at once; *out, which must still be there, is not written any more
+ * (TLS says close_notify if it was empty). `is_reset`: with RST, so that a
  * peer sees that it was cut off. */
 void conn_close(struct conn *c, bool is_reset);
 

@@ -3,3 +3,9 @@ src_libwharfgate_a_SOURCES += src/io/tls.h src/io/tls_internal.h \
 	src/io/tls_bio.c src/io/tls_check.c src/io/tls_client.c src/io/tls_info.c \
 	src/io/tls_ocsp.c src/io/tls_pem.c src/io/tls_selfsigned.c src/io/tls_server.c \
 	src/io/tls_sites.c src/io/tls_store.c src/io/tls_stream.c src/io/tls_ticket.c
+src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
+	src/io/conn.c src/io/conn.h src/io/conn_pump.h src/io/conn_read.c src/io/conn_write.c \
+	src/io/deadline.c src/io/deadline.h \
+	src/io/listener.c src/io/listener.h \
+	src/io/loop.c src/io/loop.h \
+	src/io/mailbox.c src/io/mailbox.h

@@ -16,6 +16,9 @@
 
 enum { LOOP_SCRATCH_BYTES = 128 * 1024 };
 
+struct loop;
+struct loop_fd;
+
 /* A job for the end of the turn. Embedded; a job that is queued is not queued twice. */
 struct job {
     struct list link;
@@ -37,6 +40,7 @@ enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2, LOOP_PEER_CLOSED = 4 };
 
 struct watch {
     struct event event;
+    struct loop *loop;
     void (*run)(struct watch *w, int fd, unsigned what);
 };
 
@@ -55,6 +59,15 @@ struct loop {
     struct deadline_wheel *wheel;
     bool               must_stop;
     uint64_t           turn_count;
+
+    /* Used by io/ only. */
+    uint64_t        seen_turn;   /* the turn that the clock was refreshed in */
+    struct event    wait_timer;  /* bounds the wait of loop_turn() */
+    bool            is_flushing; /* conn_flush_all() does not nest */
+    struct list     doubts;      /* connections whose end may have gone unseen: conn_read.c */
+    struct deadline doubt_deadline;
+    struct loop_fd *stale_fds; /* see loop_close_fd() */
+    size_t          stale_fd_count;
 };
 
 /* NULL and *e when the kernel refuses. `log` is borrowed. */
@@ -80,3 +93,9 @@ void deadline_remove(struct deadline *d); /* before the memory goes */
 bool watch_add(struct loop *l, struct watch *w, int fd, bool is_edge,
                void (*run)(struct watch *, int, unsigned));
 void watch_remove(struct watch *w);
+/* Closes a descriptor that was watched and that another process holds as well (a
+ * listening socket): only once the kernel has forgotten the watch, a turn later,
+ * since closing alone would leave it reporting for ever. */
+void loop_close_fd(struct loop *l, int fd);
+/* The clock, refreshed unless this turn has done so: for the first that runs in it. */
+void loop_refresh(struct loop *l);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The writing half of a connection. See conn.h.
+ *
+ * A write that is cut short has filled the socket: the next edge tells of room.
+ * What could not be written is copied where it was only lent (outq_own()),
+ * because the lender's buffer is about to be used again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "io/conn_pump.h"
+#include "io/tls.h"
+
+enum {
+    IOV_MAX_COUNT = 64,
+    /* Ciphertext that may wait for the socket: beyond it plaintext stays in *out,
+     * where its owner bounds it. */
+    CIPHER_AHEAD_BYTES = 64 * 1024,
+    /* Marks that arise while marks are served: after so many rounds, jobs first. */
+    FLUSH_ROUNDS_MAX = 16,
+};
+
+static bool is_notify_due(const struct conn *c)
+{
+    return c->tls && !c->is_handshaking && c->wants_fin && !c->has_sent_notify;
+}
+
+static bool is_fin_due(const struct conn *c)
+{
+    return c->wants_fin && !c->has_sent_fin;
+}
+
+bool conn_has_output(const struct conn *c)
+{
+    return !outq_is_empty(c->out) || c->has_preamble || is_fin_due(c) ||
+           (c->tls && !outq_is_empty(tls_out(c->tls)));
+}
+
+static void drop_preamble(struct conn *c)
+{
+    if (!c->has_preamble) return;
+    free(c->kept);
+    c->kept = NULL;
+    c->kept_bytes = 0;
+    c->has_preamble = 0;
+    if (c->is_readable) job_queue(c->loop, &c->read_job);
+}
+
+/* Nothing can be written any more. Whether the peer has said something before it
+ * went away, reading shows. */
+static void note_write_error(struct conn *c, int error)
+{
+    c->is_write_dead = 1;
+    c->is_writable = 0;
+    c->was_reset = error != EPIPE;
+    c->is_readable = 1;
+    drop_preamble(c);
+    if (!c->is_paused) job_queue(c->loop, &c->read_job);
+}
+
+/* One system call. Returns how many bytes the socket took. */
+static size_t send_iovec(struct conn *c, struct iovec *iov, int count)
+{
+    size_t  len = 0;
+    ssize_t n;
+    for (int i = 0; i < count; i++) len += iov[i].iov_len;
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)count };
+    do
+        n = count == 1 ? send(c->fd, iov->iov_base, len, MSG_NOSIGNAL)
+                       : sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        if ((size_t)n < len) c->is_writable = 0;
+        return (size_t)n;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        c->is_writable = 0;
+    else
+        note_write_error(c, errno);
+    return 0;
+}
+
+static size_t consume_preamble(struct conn *c, size_t sent)
+{
+    if (!c->has_preamble) return sent;
+    if (sent < c->kept_bytes) {
+        memmove(c->kept, c->kept + sent, c->kept_bytes - sent);
+        c->kept_bytes -= (uint32_t)sent;
+        return 0;
+    }
+    sent -= c->kept_bytes;
+    drop_preamble(c);
+    return sent;
+}
+
+static void write_plain(struct conn *c)
+{
+    while (c->is_writable && (c->has_preamble || !outq_is_empty(c->out))) {
+        struct iovec iov[IOV_MAX_COUNT];
+        int          count = 0;
+        if (c->has_preamble) iov[count++] = (struct iovec){ c->kept, c->kept_bytes };
+        count += outq_iovec(c->out, iov + count, IOV_MAX_COUNT - count);
+        size_t sent = consume_preamble(c, send_iovec(c, iov, count));
+        if (sent) outq_consume(c->out, sent);
+        c->sent_bytes += sent;
+    }
+}
+
+void conn_send_tls(struct conn *c)
+{
+    struct outq *cipher = tls_out(c->tls);
+    while (c->is_writable && !outq_is_empty(cipher)) {
+        struct iovec iov[IOV_MAX_COUNT];
+        size_t       sent = send_iovec(c, iov, outq_iovec(cipher, iov, IOV_MAX_COUNT));
+        if (sent) outq_consume(cipher, sent);
+    }
+}
+
+/* Encrypts what may wait. False when there is nothing to encrypt, or no room. */
+static bool encrypt(struct conn *c)
+{
+    size_t waiting = tls_out(c->tls)->bytes;
+    if (outq_is_empty(c->out) || waiting >= CIPHER_AHEAD_BYTES) return false;
+    struct iovec iov[IOV_MAX_COUNT];
+    size_t       room = CIPHER_AHEAD_BYTES - waiting, len = 0;
+    int          count = outq_iovec(c->out, iov, IOV_MAX_COUNT), used = 0;
+    for (; used < count && len < room; used++) {
+        if (iov[used].iov_len > room - len) iov[used].iov_len = room - len;
+        len += iov[used].iov_len;
+    }
+    if (tls_write(c->tls, iov, used) != TLS_OK) {
+        c->is_write_dead = 1;
+        conn_fail(c, CONN_RESET);
+        job_queue(c->loop, &c->read_job);
+        return false;
+    }
+    outq_consume(c->out, len);
+    c->sent_bytes += len;
+    return true;
+}
+
+static void write_tls(struct conn *c)
+{
+    bool goes_on = true;
+    while (goes_on && !c->is_write_dead) {
+        goes_on = !c->is_handshaking && encrypt(c);
+        if (is_notify_due(c) && outq_is_empty(c->out)) {
+            tls_send_close_notify(c->tls);
+            c->has_sent_notify = 1;
+        }
+        conn_send_tls(c);
+    }
+}
+
+static void finish_writing(struct conn *c)
+{
+    if (!is_fin_due(c) || c->is_connecting || c->has_preamble || !outq_is_empty(c->out)) return;
+    if (c->tls && (c->is_handshaking || !outq_is_empty(tls_out(c->tls)))) return;
+    c->has_sent_fin = 1;
+    shutdown(c->fd, SHUT_WR);
+}
+
+/* As if it had been written, so that whoever waits for it goes on; the end is on
+ * its way by conn_read(). */
+static void drop_output(struct conn *c)
+{
+    c->has_sent_fin = c->wants_fin;
+    if (outq_is_empty(c->out)) return;
+    outq_consume(c->out, c->out->bytes);
+    if (c->has_told_eof && !c->is_paused) job_queue(c->loop, &c->read_job);
+}
+
+static void flush(struct conn *c)
+{
+    size_t before = c->out->bytes;
+    if (!c->is_connecting && !c->is_write_dead) {
+        if (c->tls)
+            write_tls(c);
+        else
+            write_plain(c);
+        if (!c->is_write_dead) finish_writing(c);
+    }
+    if (c->is_write_dead) drop_output(c);
+    outq_own(c->out);
+    if (c->out->bytes < before && c->ops->on_sent) c->ops->on_sent(c);
+}
+
+static void take_marks(struct list *from, struct list *to)
+{
+    list_init(to);
+    if (list_is_empty(from)) return;
+    *to = *from;
+    to->next->prev = to->prev->next = to;
+    list_init(from);
+}
+
+void conn_flush_all(struct loop *l)
+{
+    if (list_is_empty(&l->flushes) || l->is_flushing) return;
+    struct list batch;
+    l->is_flushing = true;
+    for (int round = 0; round < FLUSH_ROUNDS_MAX && !list_is_empty(&l->flushes); round++) {
+        take_marks(&l->flushes, &batch);
+        while (!list_is_empty(&batch)) {
+            struct conn *c = container_of(batch.next, struct conn, flush_link);
+            list_remove(&c->flush_link);
+            flush(c);
+        }
+    }
+    /* Whoever is still at it: next time, but nothing lent may remain. */
+    LIST_EACH (it, &l->flushes) outq_own(container_of(it, struct conn, flush_link)->out);
+    l->is_flushing = false;
+}
+
+void conn_want_flush(struct conn *c)
+{
+    if (c->is_closed || !list_is_empty(&c->flush_link)) return;
+    list_append(&c->loop->flushes, &c->flush_link);
+}
