@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine: figures of /proc, and processes that are started and surely stopped."""
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+PROXY_CPU = 0
+LOAD_CPU = 1
+FILES = 65536
+PR_SET_PDEATHSIG = 1
+CLONE_NEWNS = 0x00020000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class BenchError(Exception):
+    """Something that makes the figures impossible or worthless."""
+
+
+def enter_own_mounts(root):
+    """Gives this process a mount table of its own, with /proc and /dev in `root`:
+    whatever happens, nothing stays mounted afterwards."""
+    def check(result, what):
+        if result != 0:
+            raise BenchError(f"{what}: {os.strerror(ctypes.get_errno())} (needs root)")
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
+    check(libc.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, None), "mount proc")
+    check(libc.mount(b"/dev", os.fsencode(root / "dev"), None, MS_BIND | MS_REC, None), "mount dev")
+
+
+def file_limit():
+    """How many files a child may be allowed; raising the bound needs a capability."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(FILES, hard)))
+    except (ValueError, OSError):
+        pass
+    return min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+class Process:
+    """A child in a session of its own, pinned to one CPU, that dies with us."""
+
+    def __init__(self, command, cpu, root=None, nice=0, **options):
+        files = file_limit()
+
+        def prepare():
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            os.sched_setaffinity(0, {cpu})
+            if nice:
+                os.setpriority(os.PRIO_PROCESS, 0, nice)
+            if root:
+                os.chroot(root)
+                os.chdir("/")
+        self.command = command
+        self.started = time.monotonic()
+        self.popen = subprocess.Popen(command, preexec_fn=prepare, start_new_session=True,
+                                      **options)
+        self.pid = self.popen.pid
+
+    def is_running(self):
+        return self.popen.poll() is None
+
+    def stop(self, seconds=5.0):
+        """SIGTERM, then SIGKILL for what is left of the session that we started."""
+        if self.is_running():
+            self.popen.send_signal(signal.SIGTERM)
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            if pipe:
+                pipe.close()
+
+
+def tree(pid):
+    """The process and everything below it."""
+    found = [pid]
+    for parent in found:
+        try:
+            tasks = os.listdir(f"/proc/{parent}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            try:
+                with open(f"/proc/{parent}/task/{task}/children") as f:
+                    found += [int(child) for child in f.read().split()]
+            except OSError:
+                pass
+    return found
+
+
+def cpu_ns(pid):
+    """User and system time of all threads of the tree, in ns (schedstat's first field)."""
+    total = 0
+    for process in tree(pid):
+        try:
+            for task in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{task}/schedstat") as f:
+                    total += int(f.read().split()[0])
+        except OSError:
+            pass
+    return total
+
+
+def pss_bytes(pid):
+    """Proportional set size of the tree: shared pages are counted once."""
+    total = 0
+    for process in tree(pid):
+        try:
+            with open(f"/proc/{process}/smaps_rollup") as f:
+                for line in f:
+                    if line.startswith("Pss:"):
+                        total += int(line.split()[1]) * 1024
+        except OSError:
+            pass
+    return total
+
+
+def settled_pss(pid, seconds=4.0):
+    """PSS once two looks agree within 0.2 %."""
+    until = time.monotonic() + seconds
+    before = pss_bytes(pid)
+    while time.monotonic() < until:
+        time.sleep(0.3)
+        now = pss_bytes(pid)
+        if abs(now - before) <= 0.002 * before:
+            return now
+        before = now
+    return before
+
+
+def free_ports(count):
+    """Ports below the range that outgoing connections take theirs from."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        top = int(f.read().split()[0])
+    ports, candidate = [], 10000 + os.getpid() * 37 % max(1, top - 12000)
+    while len(ports) < count:
+        candidate = candidate + 1 if candidate + 1 < top else 10000
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+        ports.append(candidate)
+    return ports
+
+
+def describe():
+    with open("/proc/cpuinfo") as f:
+        models = re.findall(r"^model name\s*:\s*(.*)$", f.read(), re.M)
+    with open("/proc/meminfo") as f:
+        memory = int(f.readline().split()[1]) // 1024
+    return {"cpu": models[0] if models else "unknown", "cpus": os.cpu_count(),
+            "memory_mib": memory, "kernel": os.uname().release,
+            "load_average": os.getloadavg()[0]}

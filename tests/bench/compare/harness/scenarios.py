@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured. A scenario is a row; how it is measured is in measure.py."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    about: str
+    how: str                      # a method of measure.Bench
+    requests: int = 0             # a round
+    port: str = "plain"
+    variant: tuple = ()
+    load: dict = field(default_factory=dict)
+    counts_calls: bool = False    # system calls by strace
+    counts_instructions: bool = False
+
+
+def _row(*words, **more):
+    return Scenario(*words, **more)
+
+
+SCENARIOS = {s.name: s for s in (
+    _row("plain-1k", "plain, kept alive, 1 KiB, 64 connections", "traffic", 60000,
+         load={"path": "/1k"}, counts_calls=True, counts_instructions=True),
+    _row("plain-100k", "plain, kept alive, 100 KiB, 32 connections", "traffic", 20000,
+         load={"path": "/100k", "connections": 32}, counts_calls=True),
+    _row("plain-1m", "plain, kept alive, 1 MiB, 16 connections", "traffic", 2000,
+         load={"path": "/1m", "connections": 16}, counts_calls=True),
+    _row("tls-1k", "TLS 1.3, kept alive, 1 KiB, 64 connections", "traffic", 40000, "ecdsa",
+         load={"tls": True, "path": "/1k"}, counts_calls=True, counts_instructions=True),
+    _row("tls-100k", "TLS 1.3, kept alive, 100 KiB, 32 connections", "traffic", 8000, "ecdsa",
+         load={"tls": True, "path": "/100k", "connections": 32}, counts_calls=True),
+    _row("handshake-ecdsa", "full handshake (P-256) and one request", "traffic", 3000, "ecdsa",
+         load={"tls": True, "connection_each": True, "connections": 16, "sources": 16},
+         counts_calls=True),
+    _row("handshake-rsa", "full handshake (RSA-2048) and one request", "traffic", 3000, "rsa",
+         load={"tls": True, "connection_each": True, "connections": 16, "sources": 16}),
+    _row("handshake-resumed", "resumed handshake (ticket, P-256) and one request", "traffic",
+         4000, "ecdsa", load={"tls": True, "connection_each": True, "resume": True,
+                              "connections": 16, "sources": 16}, counts_calls=True),
+    _row("newconn", "plain, a new connection for each request", "traffic", 20000,
+         load={"connection_each": True, "connections": 32, "sources": 16}, counts_calls=True),
+    _row("idle-plain", "10,000 idle plain connections that had one request each", "idle"),
+    _row("idle-tls", "10,000 idle TLS connections that had one request each", "idle",
+         port="ecdsa", load={"tls": True}),
+    _row("hosts-5000", "plain, 1 KiB, 5,000 hosts in turn, each with a route", "many_hosts", 30000,
+         variant=("hosts",), load={"hosts": 5000}),
+    _row("jsonlog", "as plain-1k, with a JSON access log in a file", "logging", 40000,
+         variant=("log",)),
+    _row("reload", "a reload a second, 4,000 requests/s on kept-alive connections", "reloading",
+         40000, variant=("reload",), load={"rate": 4000}),
+    _row("openloop-2000", "2,000 requests/s, open loop, 64 connections", "traffic", 6000,
+         load={"rate": 2000}),
+)}
+
+
+@dataclass(frozen=True)
+class Target:
+    """`metric` of wharfgate, divided by `versus` (a proxy, or "own METRIC"), at most `limit`."""
+    scenario: str
+    metric: str
+    limit: float
+    versus: str = ""
+
+
+TARGETS = (
+    Target("plain-1k", "cpu_us", 0.83, "nginx"),
+    Target("plain-1k", "cpu_us", 0.78, "haproxy"),
+    Target("plain-1k", "system_calls", 4.2),
+    Target("plain-1k", "calls_epoll_ctl", 0.01),
+    Target("plain-1k", "instructions", 8000),
+    Target("plain-100k", "cpu_us", 1.00, "nginx"),
+    Target("plain-100k", "cpu_us", 0.65, "haproxy"),
+    Target("plain-1m", "cpu_us", 0.95, "nginx"),
+    Target("plain-1m", "cpu_us", 1.00, "haproxy"),
+    Target("tls-1k", "cpu_us", 0.87, "nginx"),
+    Target("tls-100k", "cpu_us", 0.68, "nginx"),
+    Target("handshake-ecdsa", "cpu_us", 0.85, "nginx"),
+    Target("handshake-rsa", "cpu_us", 0.90, "nginx"),
+    Target("handshake-resumed", "cpu_us", 0.80, "nginx"),
+    Target("newconn", "cpu_us", 1.00, "nginx"),
+    Target("jsonlog", "cpu_us", 0.87, "nginx"),
+    Target("jsonlog", "cpu_us", 1.04, "own cpu_us_without"),
+    Target("hosts-5000", "cpu_us", 0.70, "nginx"),
+    Target("hosts-5000", "pss_mb", 15),
+    Target("hosts-5000", "ready_s", 0.1),
+    Target("idle-plain", "idle_bytes", 520),
+    Target("idle-tls", "idle_bytes", 18000),
+    Target("reload", "failed", 0),
+    Target("reload", "raced", 0),
+    Target("reload", "memory_peak", 1.15),
+    Target("openloop-2000", "cpu_us", 0.95, "nginx"),
+)
+
+# How a metric is called, and how many digits of it say something.
+METRICS = {
+    "cpu_us": ("CPU, us a request", 1),
+    "cpu_us_without": ("CPU without the log, us a request", 1),
+    "requests_per_second": ("requests/s", 0),
+    "busy": ("share of CPU 0", 2),
+    "system_calls": ("system calls a request", 2),
+    "calls_epoll_ctl": ("of them epoll_ctl", 3),
+    "instructions": ("user instructions a request", 0),
+    "p50_us": ("p50, us", 0),
+    "p90_us": ("p90, us", 0),
+    "p99_us": ("p99, us", 0),
+    "p999_us": ("p99.9, us", 0),
+    "idle_bytes": ("bytes a connection", 0),
+    "idle_fresh_bytes": ("bytes a connection without a request", 0),
+    "pss_mb": ("PSS, MB", 1),
+    "ready_s": ("s until ready", 3),
+    "log_lines": ("log lines a request", 3),
+    "failed": ("failed requests", 0),
+    "raced": ("kept-alive connections closed under a request", 0),
+    "reloads": ("reloads", 0),
+    "memory_peak": ("memory peak / before", 2),
+    "memory_before_mb": ("PSS before, MB", 1),
+}
