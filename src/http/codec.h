@@ -16,7 +16,8 @@
  * Thread: the worker that owns the connection. A codec never frees or
  * re-enters its owner from within a call that its owner made, except for the
  * events listed here, which may be delivered from within codec_feed(),
- * codec_feed_eof(), codec_feed_abort(), codec_expire() and codec_sent() only. Sending never delivers an event.
+ * codec_feed_eof(), codec_feed_abort(), codec_expire() and codec_sent() only.
+ * Sending never delivers an event.
  */
 #pragma once
 
@@ -54,9 +55,9 @@ struct http_limits {
     uint32_t trailer_bytes;
     uint32_t chunk_extension_bytes; /* of one body in all: 400 */
     uint32_t informational_count;   /* 1xx before one final response: 502 */
-    uint32_t window_bytes;  /* received and not yet consumed, per stream: stops reading */
-    bool     allows_encoded_slash; /* %2f, %5c in paths */
-    bool     merges_slashes;       /* "//" -> "/" */
+    uint32_t window_bytes;          /* received and not yet consumed, per stream: stops reading */
+    bool     allows_encoded_slash;  /* %2f, %5c in paths */
+    bool     merges_slashes;        /* "//" -> "/" */
 };
 
 /* Events of one stream, in this order: informational*, head, body*, trailers?,
@@ -135,6 +136,9 @@ struct http_codec {
     const struct clock                *clock;  /* for Date */
     struct outq                        out;
     bool                               is_tls; /* scheme of requests that do not name one */
+    /* Set by the codec when a message was broken off. The connection is to be closed
+     * at once and by a reset, so that the peer cannot take it for complete. */
+    bool is_broken;
 };
 
 /* ---- the connection's side ---- */
@@ -214,7 +218,7 @@ static inline void codec_free(struct http_codec *c)
 /* ---- the stream's side ---- */
 
 /* Server role: a 1xx (100, 103). A client that cannot take one gets none. */
-static inline void http_stream_send_informational(struct http_stream *s,
+static inline void http_stream_send_informational(struct http_stream     *s,
                                                   const struct http_head *head)
 {
     s->codec->ops->send_informational(s, head);

@@ -1,1 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += \
+	src/http/chars.c src/http/chars.h \
+	src/http/codec.h \
+	src/http/field.c \
+	src/http/h1.h \
+	src/http/h1_body.c src/http/h1_body.h \
+	src/http/h1_codec.c \
+	src/http/h1_parse.c src/http/h1_parse.h \
+	src/http/h1_private.h \
+	src/http/h1_receive.c \
+	src/http/h1_send.c \
+	src/http/h1_write.c src/http/h1_write.h \
+	src/http/message.h \
+	src/http/method.c \
+	src/http/rules.c src/http/rules.h \
+	src/http/scan.h \
+	src/http/status.c \
+	src/http/uri.c src/http/uri.h

@@ -84,9 +84,9 @@ enum http_field_id {
 };
 
 struct http_field {
-    struct slice name; /* as received or as set; compare by id or without case */
-    struct slice value; /* no CR, LF, NUL; no white space at the ends */
-    uint16_t     id; /* enum http_field_id */
+    struct slice name;       /* as received or as set; compare by id or without case */
+    struct slice value;      /* no CR, LF, NUL; no white space at the ends */
+    uint16_t     id;         /* enum http_field_id */
     bool         is_dropped; /* removed: skip it (removing moves nothing) */
 };
 
@@ -122,7 +122,7 @@ struct http_head {
     /* Length of the body that follows: 0 none, -1 until it ends. For the answer
      * to a HEAD and for 304, what Content-Length said (or -1); no body follows. */
     int64_t      body_bytes;
-    struct slice upgrade; /* value of Upgrade when Connection named it, else empty */
+    struct slice upgrade;  /* value of Upgrade when Connection named it, else empty */
     const char  *protocol; /* "HTTP/1.0", "HTTP/1.1", "HTTP/2.0": for logs only */
 };
 

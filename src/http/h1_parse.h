@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * HTTP/1 heads: bytes in, http_head out, nothing else (RFC 9112 sections 2-5).
+ * Two steps: find where a head ends, then parse it once. Slices point into the
+ * bytes given, which must therefore live as long as the head.
+ */
+#pragma once
+
+#include "http/rules.h"
+
+/* Readable bytes that must follow a head which is parsed; their values do not matter. */
+enum { H1_SLACK_BYTES = 16 };
+
+struct h1_message {
+    struct http_head    head;
+    struct http_control control;
+    unsigned            minor_version; /* 0 or 1: a later minor version counts as 1 */
+};
+
+/* Length of the head at the beginning of `data`, its empty line included, or 0
+ * when it is not complete. `from`: where to start looking, what lies before it
+ * (less 2 bytes) was looked at. A line end without CR counts as one here, so that
+ * such heads are refused at once and not waited for. */
+size_t h1_head_length(const char *data, size_t len, size_t from);
+
+/* The same of a trailer section: `data` begins just after the last chunk's line. */
+size_t h1_trailers_length(const char *data, size_t len, size_t from);
+
+/* Is what is there of an incomplete head already beyond help? Looks at the first
+ * line and the size only. False and *f then. */
+bool h1_check_begun_request(struct slice begun, const struct http_limits *limits,
+                            struct http_fault *f) __attribute__((warn_unused_result));
+bool h1_check_begun_response(struct slice begun, const struct http_limits *limits,
+                             struct http_fault *f) __attribute__((warn_unused_result));
+
+/* `text` is a whole head. `m` starts as zero. On failure what was understood of
+ * it stays in m (the method, for the answer). */
+bool h1_parse_request(struct h1_message *m, struct slice text, struct arena *a,
+                      const struct http_limits *limits, bool is_tls, struct http_fault *f)
+    __attribute__((warn_unused_result));
+bool h1_parse_response(struct h1_message *m, struct slice text, struct arena *a,
+                       const struct http_limits *limits, struct http_fault *f)
+    __attribute__((warn_unused_result));
+/* `text`: field lines and the empty line. What may not trail is dropped. */
+bool h1_parse_trailers(struct http_fields *trailers, struct slice text, struct arena *a,
+                       const struct http_limits *limits, struct http_fault *f)
+    __attribute__((warn_unused_result));

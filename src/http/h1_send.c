@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The HTTP/1 codec's sending half: decides the framing (RFC 9112 section 6) and
+ * queues the bytes. Delivers no event but on_output.
+ */
+#include <assert.h>
+
+#include "http/h1_private.h"
+#include "http/h1_write.h"
+
+enum {
+    BORROW_BYTES_MIN = 512,    /* below it a copy is cheaper than another iovec */
+    RESERVE_MARGIN_BYTES = 64, /* what a block keeps for the queue (outq.h) */
+};
+
+/* A place for `len` contiguous bytes: in the queue, or in the arena when no
+ * block is as large. */
+static char *begin_write(struct h1_codec *c, size_t len, bool *is_queued)
+{
+    struct outq *q = &c->base.out;
+    *is_queued = len + RESERVE_MARGIN_BYTES <= q->pool->block_bytes;
+    return *is_queued ? outq_reserve(q, len) : arena_alloc(c->stream.arena, len);
+}
+
+static void end_write(struct h1_codec *c, const char *from, const char *to, bool is_queued)
+{
+    size_t len = (size_t)(to - from);
+    if (is_queued)
+        outq_commit(&c->base.out, len);
+    else
+        outq_put(&c->base.out, from, len);
+    c->base.owner_ops->on_output(&c->base);
+}
+
+static void write_head(struct h1_codec *c, const struct http_head *head,
+                       const struct h1_framing *framing)
+{
+    bool  is_queued;
+    char *from = begin_write(c, h1_head_bytes_max(head), &is_queued);
+    char *to = c->is_server ? h1_write_response(from, head, framing)
+                            : h1_write_request(from, head, framing);
+    end_write(c, from, to, is_queued);
+}
+
+static void set_body(struct h1_codec *c, int64_t body_bytes)
+{
+    if (body_bytes < 0) {
+        c->send = H1_SEND_CHUNKED;
+    } else if (body_bytes == 0) {
+        c->send = H1_SEND_DONE;
+    } else {
+        c->send = H1_SEND_LENGTH;
+        h1_exchange_of(c)->send_left = (uint64_t)body_bytes;
+    }
+}
+
+void h1_send_informational(struct http_stream *s, const struct http_head *head)
+{
+    struct h1_codec *c = h1_of(s->codec);
+    if (c->send != H1_SEND_HEAD || c->is_http_1_0) return;
+    write_head(c, head, &(struct h1_framing){ .content_length = -1 });
+}
+
+static enum h1_connection response_connection(const struct h1_codec  *c,
+                                              const struct http_head *head)
+{
+    if (head->status == 101) return H1_CONNECTION_UPGRADE;
+    if (c->is_last) return H1_CONNECTION_CLOSE;
+    return c->is_http_1_0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_NONE;
+}
+
+static void send_response_head(struct h1_codec *c, const struct http_head *head)
+{
+    struct h1_framing framing = { .content_length = -1 };
+    /* A request that is not complete might never be: RFC 9112 section 9.6. */
+    if (c->receive != H1_RECEIVE_NOTHING) c->is_last = true;
+    if (c->is_head_method || http_status_has_no_body(head->status)) {
+        bool says_length =
+            head->status == 304 ? head->body_bytes > 0 : !http_status_has_no_body(head->status);
+        if (says_length) framing.content_length = head->body_bytes;
+        c->send = H1_SEND_DONE;
+    } else {
+        set_body(c, head->body_bytes);
+        framing.content_length = head->body_bytes;
+        if (c->send == H1_SEND_CHUNKED && c->is_http_1_0) {
+            c->send = H1_SEND_UNTIL_CLOSE;
+            c->is_last = true;
+        }
+        framing.is_chunked = c->send == H1_SEND_CHUNKED;
+    }
+    framing.connection = response_connection(c, head);
+    if (!http_fields_find(&head->fields, FIELD_DATE)) framing.date = c->base.clock->http_date;
+    write_head(c, head, &framing);
+    if (head->status == 101) {
+        c->is_last = true;
+        c->receive = H1_RECEIVE_DEAD;
+    }
+}
+
+/* RFC 9110 section 8.6: methods that are expected to have a body say so when it
+ * is empty. */
+static bool says_empty(enum http_method method)
+{
+    return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+}
+
+static void send_request_head(struct h1_codec *c, const struct http_head *head)
+{
+    struct h1_framing framing = { .content_length = head->body_bytes };
+    if (head->body_bytes == 0 && !says_empty(head->method)) framing.content_length = -1;
+    set_body(c, head->body_bytes);
+    framing.is_chunked = c->send == H1_SEND_CHUNKED;
+    framing.expects_continue = head->expects_continue && head->body_bytes != 0;
+    framing.accepts_trailers = head->accepts_trailers;
+    if (head->upgrade.len) framing.connection = H1_CONNECTION_UPGRADE;
+    c->is_head_method = head->method == HTTP_HEAD;
+    c->asks_upgrade = head->upgrade.len != 0;
+    c->receive = H1_RECEIVE_HEAD;
+    h1_exchange_of(c);
+    write_head(c, head, &framing);
+}
+
+void h1_send_head(struct http_stream *s, const struct http_head *head)
+{
+    struct h1_codec *c = h1_of(s->codec);
+    if (c->base.is_broken) return;
+    assert(c->send == H1_SEND_HEAD);
+    if (c->is_server)
+        send_response_head(c, head);
+    else
+        send_request_head(c, head);
+}
+
+static void put_data(struct outq *q, struct slice data)
+{
+    if (data.len >= BORROW_BYTES_MIN)
+        outq_borrow(q, data.data, data.len);
+    else
+        outq_put(q, data.data, data.len);
+}
+
+static void put_chunk(struct outq *q, struct slice data)
+{
+    char *line = outq_reserve(q, H1_CHUNK_LINE_MAX);
+    outq_commit(q, h1_chunk_line(line, data.len));
+    put_data(q, data);
+    outq_put(q, "\r\n", 2);
+}
+
+void h1_send_body(struct http_stream *s, struct slice data)
+{
+    struct h1_codec *c = h1_of(s->codec);
+    if (data.len == 0 || c->base.is_broken) return;
+    assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
+    if (c->send == H1_SEND_CHUNKED) {
+        put_chunk(&c->base.out, data);
+    } else {
+        if (c->send == H1_SEND_LENGTH) {
+            assert(data.len <= c->x->send_left);
+            c->x->send_left -= data.len;
+        }
+        put_data(&c->base.out, data);
+    }
+    s->unsent_bytes += data.len;
+    c->base.owner_ops->on_output(&c->base);
+}
+
+static void send_last_chunk(struct h1_codec *c, const struct http_fields *trailers)
+{
+    struct outq *q = &c->base.out;
+    if (trailers && (!c->is_server || c->takes_trailers)) {
+        outq_put(q, "0\r\n", 3);
+        bool  is_queued;
+        char *from = begin_write(c, h1_trailers_bytes_max(trailers), &is_queued);
+        end_write(c, from, h1_write_trailers(from, trailers), is_queued);
+        return;
+    }
+    outq_put(q, "0\r\n\r\n", 5);
+    c->base.owner_ops->on_output(&c->base);
+}
+
+void h1_send_end(struct http_stream *s, const struct http_fields *trailers)
+{
+    struct h1_codec *c = h1_of(s->codec);
+    if (c->base.is_broken) return;
+    assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
+    if (c->send == H1_SEND_LENGTH && c->x->send_left) {
+        h1_break(c);
+        return;
+    }
+    if (c->send == H1_SEND_CHUNKED) send_last_chunk(c, trailers);
+    c->send = H1_SEND_DONE;
+}
