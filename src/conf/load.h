@@ -12,8 +12,7 @@
 /* How files are read: directly, or through the supervisor. */
 struct conf_reader {
     /* Appends the file's content (at most `max_bytes`) to *to. False and *e on failure. */
-    bool (*read)(void *arg, const char *path, size_t max_bytes, struct buffer *to,
-                 struct error *e);
+    bool (*read)(void *arg, const char *path, size_t max_bytes, struct buffer *to, struct error *e);
     /* Expands a pattern of include: into sorted paths, calling `found` for each. */
     bool (*glob)(void *arg, const char *pattern, void (*found)(void *to, const char *path),
                  void *to, struct error *e);
@@ -31,6 +30,7 @@ struct conf_problem {
     struct slice       message; /* one line: what is wrong, expected and got */
     struct slice       hint;    /* "did you mean `upstreams`?", or empty */
     struct slice       source;  /* the offending line; never a secret's */
+    uint32_t           caret;   /* where in `source` the fault is, in characters from 1 */
 };
 
 /* Where errors of later stages (a certificate, a name that does not resolve) go too. */
@@ -38,7 +38,8 @@ struct conf_report {
     struct arena         arena;
     struct conf_problem *problems;
     size_t               count;
-    size_t               error_count;
+    size_t               error_count; /* all of them; only the first hundred are kept */
+    struct conf_source  *sources;     /* texts of the files, for the quoted lines */
 };
 
 void conf_report_init(struct conf_report *r);

@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += \
+	src/conf/check.c src/conf/check.h \
+	src/conf/expand.c src/conf/expand.h \
+	src/conf/include.c src/conf/include.h \
+	src/conf/load.c src/conf/load.h \
+	src/conf/nearest.c src/conf/nearest.h \
+	src/conf/reader.c \
+	src/conf/report.c src/conf/report.h \
+	src/conf/scan.c src/conf/scan.h \
+	src/conf/schema.c src/conf/schema.h \
+	src/conf/settings.h \
+	src/conf/tables.c src/conf/tables_root.c src/conf/tables_route.c \
+	src/conf/tree.c src/conf/tree.h \
+	src/conf/types.c src/conf/types_http.c src/conf/types.h \
+	src/conf/value.c src/conf/value.h

@@ -58,9 +58,9 @@ struct listener_settings {
     bool                          redirects_https; /* redirect: https */
     uint16_t                      redirect_port;   /* 0: that of the first listener with TLS */
     struct listener_tls_settings *tls;             /* NULL: plain */
-    struct text_list accept_proxy_protocol;        /* CIDRs whose PROXY header is required */
-    struct text_list trusted_proxies;              /* CIDRs whose X-Forwarded-* are believed */
-    uint32_t         max_connections;              /* 0: limits.max_connections alone */
+    struct text_list              accept_proxy_protocol; /* CIDRs whose PROXY header is required */
+    struct text_list              trusted_proxies; /* CIDRs whose X-Forwarded-* are believed */
+    uint32_t                      max_connections; /* 0: limits.max_connections alone */
 };
 
 struct server_settings {
@@ -88,11 +88,11 @@ struct timeout_settings {
 };
 
 struct limit_settings {
-    uint32_t request_line;     /* 8 KiB */
-    uint32_t header_bytes;     /* 16 KiB, request line included */
-    uint32_t header_count;     /* 100 */
-    uint32_t max_connections;  /* 65536 over all listeners; idle ones are closed first */
-    uint64_t body_min_rate;    /* bytes/s a body must keep up after body_idle; 0: off. 256 */
+    uint32_t request_line;            /* 8 KiB */
+    uint32_t header_bytes;            /* 16 KiB, request line included */
+    uint32_t header_count;            /* 100 */
+    uint32_t max_connections;         /* 65536 over all listeners; idle ones are closed first */
+    uint64_t body_min_rate;           /* bytes/s a body must keep up after body_idle; 0: off. 256 */
     uint32_t requests_per_connection; /* 0: no bound */
 };
 
@@ -104,24 +104,24 @@ struct upstream_settings {
     enum setting_balance          balance;
     struct upstream_tls_settings *tls; /* NULL: plain */
     enum setting_proxy_protocol   proxy_protocol;
-    uint32_t                      keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
-    uint32_t                      retries; /* further attempts where a retry is allowed, 2 */
-    struct slice                  host;    /* Host sent to the replicas; unset: the client's */
+    uint32_t     keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
+    uint32_t     retries;                /* further attempts where a retry is allowed, 2 */
+    struct slice host;                   /* Host sent to the replicas; unset: the client's */
     /* A canonical text of everything above: equal texts mean that a reload leaves
      * the upstream, its endpoints and its connections alone. */
     struct slice fingerprint;
 };
 
 struct rate_limit_settings {
-    struct conf_place at;
-    struct slice      name;
-    struct slice      key;          /* client_ip (only, for now) */
-    uint64_t          rate_count;   /* rate: 10/s -> 10 per 1,000 ms */
-    uint64_t          rate_period;  /* ms */
-    uint32_t          burst;        /* extra at once, default 0 */
+    struct conf_place  at;
+    struct slice       name;
+    struct slice       key;         /* client_ip */
+    uint64_t           rate_count;  /* rate: 10/s -> 10 per 1,000 ms */
+    uint64_t           rate_period; /* ms */
+    uint32_t           burst;       /* extra at once, default 0 */
     enum setting_store store;
-    uint16_t          status;       /* 429 */
-    bool              dry_run;
+    uint16_t           status; /* 429 */
+    bool               dry_run;
 };
 
 struct name_value {
@@ -130,8 +130,10 @@ struct name_value {
 };
 
 struct match_settings {
-    struct text_list   hosts; /* exact, "*.suffix"; none: default. Lower case, no port */
-    struct slice       path;  /* "/x" exact when it ends without "/", see is_prefix */
+    struct text_list hosts; /* exact, "*.suffix"; none: default. Lower case, no port */
+    struct slice     path;  /* "/x", "/x/": prefix by segment; "= /x": exact;
+                             * "~ re", "~* re": regular expression (without case);
+                             * unset: any */
     struct text_list   methods;
     struct text_list   listeners; /* names; none: all */
     struct name_value *headers;
@@ -160,11 +162,11 @@ struct redirect_settings {
 
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
-    uint64_t                    max_body;   /* 1 MiB; 0: unlimited */
-    struct timeout_settings     timeouts;   /* of them: body_idle, write_idle, connect, response_* */
+    uint64_t                    max_body; /* 1 MiB; 0: unlimited */
+    struct timeout_settings     timeouts; /* of them: body_idle, write_idle, connect, response_* */
     struct slice                rate_limit; /* a name in rate_limits, or unset */
     bool                        allow_encoded_slash;
-    bool                        access_log; /* default true */
+    bool                        access_log;          /* default true */
     bool                        client_cert_headers; /* X-Client-Cert-*: default true */
     struct error_page_settings *error_pages;
     size_t                      error_page_count;
@@ -194,7 +196,7 @@ struct admin_settings {
 
 struct metrics_settings {
     bool         enabled;
-    struct slice path; /* /metrics */
+    struct slice path;       /* /metrics */
     uint32_t     max_series; /* routes and upstreams counted by name; the rest is _other */
 };
 
@@ -219,6 +221,7 @@ struct settings {
     struct log_settings     log;
     struct admin_settings   admin;
     struct metrics_settings metrics;
+    struct policy_settings  defaults; /* for what no route matches, too */
 
     struct text_list files; /* every configuration file that was read, absolute */
 };

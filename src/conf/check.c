@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checks across keys and sections. See check.h.
+ */
+#include "conf/check.h"
+
+#include <stdio.h>
+
+#include "conf/nearest.h"
+#include "conf/types.h"
+
+static void fault(struct conf_parser *p, const struct conf_place *at, const char *message)
+{
+    conf_report_add(p->report, CONF_ERROR, at, "%s", message);
+}
+
+static const char *quoted(struct conf_parser *p, struct slice text)
+{
+    return conf_quote(&p->report->arena, text);
+}
+
+/* "line 7", or "other.yaml:7". */
+static const char *place(struct conf_parser *p, const struct conf_place *there,
+                         const struct conf_place *here)
+{
+    bool is_same = strcmp(there->file, here->file) == 0;
+    return arena_printf(&p->report->arena, "%s%s%u", is_same ? "line " : there->file,
+                        is_same ? "" : ":", there->line)
+        .data;
+}
+
+/* ---- single sections ---- */
+
+void conf_check_listener_tls(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct listener_tls_settings *tls = base;
+    if (!tls->certificate_count && !tls->is_self_signed)
+        fault(p, at, "`tls` of a listener needs `certificates` or `self_signed: true`");
+    if (tls->certificate_count && tls->is_self_signed)
+        fault(p, at, "`certificates` and `self_signed: true` exclude each other");
+    if (tls->client_auth != CLIENT_AUTH_NONE && !tls->client_ca.data)
+        fault(p, at, "`client_auth` needs `client_ca`, the authorities of the clients");
+    if (tls->client_auth == CLIENT_AUTH_NONE && tls->client_ca.data)
+        fault(p, at, "`client_ca` does nothing without `client_auth: optional` or `required`");
+}
+
+void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct upstream_tls_settings *tls = base;
+    if (tls->key.data && !tls->cert.data) fault(p, at, "`key` needs `cert`");
+    if (!tls->verify && tls->ca.data) fault(p, at, "`ca` does nothing with `verify: false`");
+}
+
+void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct limit_settings *limits = base;
+    if (limits->request_line > limits->header_bytes)
+        fault(p, at, "`request_line` cannot be larger than `header_bytes`, which includes it");
+}
+
+/* ---- names ---- */
+
+/* One kind of things that rows name. */
+struct name_kind {
+    unsigned    flag;
+    const char *what;
+    struct map  names;
+};
+
+static void resolve(struct conf_parser *p, const struct name_kind *kind,
+                    const struct conf_mention *m)
+{
+    struct nearest near;
+    struct slice   name;
+    void          *value;
+    if (!(m->row->flags & kind->flag) || map_get(&kind->names, m->name)) return;
+    nearest_init(&near, m->name);
+    for (size_t cursor = 0; map_next(&kind->names, &cursor, &name, &value);)
+        nearest_try(&near, name);
+    conf_report_error(p->report, &m->at, nearest_hint(&near, &p->report->arena),
+                      "`%s`: there is no %s %s", m->row->key, kind->what, quoted(p, m->name));
+}
+
+static void check_mentions(struct conf_parser *p)
+{
+    struct settings *s = p->settings;
+    struct name_kind kinds[] = {
+        { .flag = CONF_UPSTREAM, .what = "upstream" },
+        { .flag = CONF_LISTENER, .what = "listener" },
+        { .flag = CONF_RATE_LIMIT, .what = "rate limit" },
+    };
+    for (size_t k = 0; k < 3; k++) map_init(&kinds[k].names);
+    for (size_t i = 0; i < s->upstream_count; i++)
+        map_put(&kinds[0].names, s->upstreams[i].name, &s->upstreams[i]);
+    for (size_t i = 0; i < s->listener_count; i++)
+        map_put(&kinds[1].names, s->listeners[i].name, &s->listeners[i]);
+    for (size_t i = 0; i < s->rate_limit_count; i++)
+        map_put(&kinds[2].names, s->rate_limits[i].name, &s->rate_limits[i]);
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t i = 0; i < p->mention_count; i++) resolve(p, &kinds[k], &p->mentions[i]);
+        map_reset(&kinds[k].names);
+    }
+}
+
+/* ---- listeners ---- */
+
+static bool has_tls_listener(const struct settings *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].tls) return true;
+    return false;
+}
+
+static void check_redirect(struct conf_parser *p, const struct listener_settings *l)
+{
+    if (l->redirects_https && l->tls)
+        fault(p, &l->at, "`redirect: https` on a listener with `tls` would redirect to itself");
+    if (l->redirects_https && !l->redirect_port && !has_tls_listener(p->settings))
+        fault(p, &l->at, "`redirect: https` needs a listener with `tls`, or `redirect_port`");
+    if (!l->redirects_https && l->redirect_port)
+        fault(p, &l->at, "`redirect_port` does nothing without `redirect: https`");
+}
+
+/* "*:80" and ":80" are the same. */
+static struct slice plain_address(struct slice address)
+{
+    return slice_starts_with(address, S("*:")) ? slice_from(address, 1) : address;
+}
+
+static void check_listeners(struct conf_parser *p)
+{
+    const struct settings *s = p->settings;
+    struct map             seen;
+    map_init(&seen);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct listener_settings *l = &s->listeners[i];
+        check_redirect(p, l);
+        for (size_t k = 0; k < l->addresses.count; k++) {
+            struct slice                    address = l->addresses.items[k];
+            const struct listener_settings *first = map_put(&seen, plain_address(address), l);
+            if (first)
+                conf_report_add(p->report, CONF_ERROR, &l->at,
+                                "the address %s is already that of the listener %s",
+                                quoted(p, address), quoted(p, first->name));
+        }
+    }
+    map_reset(&seen);
+}
+
+/* ---- upstreams ---- */
+
+static void check_servers(struct conf_parser *p, const struct upstream_settings *u)
+{
+    struct map seen;
+    bool       has_primary = u->server_count == 0;
+    map_init(&seen);
+    for (size_t i = 0; i < u->server_count; i++) {
+        struct server_settings *server = &u->servers[i];
+        has_primary |= !server->backup;
+        if (!server->address.data) continue;
+        const struct server_settings *first = map_put(&seen, server->address, server);
+        if (first)
+            conf_report_add(p->report, CONF_ERROR, &server->at,
+                            "the server %s stands here twice; the first one is in %s",
+                            quoted(p, server->address), place(p, &first->at, &server->at));
+    }
+    map_reset(&seen);
+    if (!has_primary)
+        fault(p, &u->at, "all servers of the upstream are backups; at least one must not be");
+}
+
+/* ---- routes ---- */
+
+/* One name from what a route matches: "herald.lol/api/", "default". */
+static struct slice made_name(struct conf_parser *p, const struct match_settings *m)
+{
+    struct slice host = m->hosts.count ? m->hosts.items[0] : (struct slice){ 0 };
+    if (!host.len && !m->path.len) return S("default");
+    const char *between = host.len && m->path.len && m->path.data[0] != '/' ? " " : "";
+    return arena_printf(p->arena, "%.*s%s%.*s", SLICE_ARG(host), between, SLICE_ARG(m->path));
+}
+
+static struct slice unique_name(struct conf_parser *p, struct map *names, struct slice wanted)
+{
+    struct slice name = wanted;
+    uintptr_t    tries = (uintptr_t)map_get(names, wanted);
+    while (map_get(names, name))
+        name = arena_printf(p->arena, "%.*s#%zu", SLICE_ARG(wanted), (size_t)++tries);
+    /* The value is how often the name was wanted; the next one begins there. */
+    map_put(names, wanted, (void *)(tries ? tries : 1));
+    if (tries) map_put(names, name, (void *)(uintptr_t)1);
+    return name;
+}
+
+void conf_name_routes(struct conf_parser *p)
+{
+    struct settings *s = p->settings;
+    struct map       given, names;
+    map_init(&given);
+    map_init(&names);
+    for (size_t i = 0; i < s->route_count; i++) {
+        struct route_settings *route = &s->routes[i];
+        if (!route->name.data) continue;
+        const struct route_settings *first = map_put(&given, route->name, route);
+        map_put(&names, route->name, (void *)(uintptr_t)1);
+        if (first)
+            conf_report_add(p->report, CONF_ERROR, &route->at,
+                            "the name %s is already that of the route in %s",
+                            quoted(p, route->name), place(p, &first->at, &route->at));
+    }
+    for (size_t i = 0; i < s->route_count; i++)
+        if (!s->routes[i].name.data)
+            s->routes[i].name = unique_name(p, &names, made_name(p, &s->routes[i].match));
+    map_reset(&given);
+    map_reset(&names);
+}
+
+/* The conditions as a text, with this host alone. */
+static struct slice match_key(struct conf_parser *p, const struct match_settings *m,
+                              struct slice *host)
+{
+    struct match_settings one = *m;
+    struct buffer         text = BUFFER_INIT;
+    one.hosts = (struct text_list){ host, host ? 1 : 0 };
+    conf_write(&conf_match_section, 0, &one, &text);
+    struct slice key = arena_copy(p->arena, buffer_slice(&text));
+    buffer_reset(&text);
+    return key;
+}
+
+static void check_twin(struct conf_parser *p, struct map *seen, struct route_settings *route,
+                       struct slice *host)
+{
+    struct slice                 key = match_key(p, &route->match, host);
+    const struct route_settings *first = map_get(seen, key);
+    if (!first) map_put(seen, key, route);
+    if (!first || first == route) return;
+    conf_report_add(p->report, CONF_ERROR, &route->at,
+                    "this route matches just what the route in %s does%s%s",
+                    place(p, &first->at, &route->at), host ? ", for the host " : "",
+                    host ? quoted(p, *host) : "");
+}
+
+static void check_routes(struct conf_parser *p)
+{
+    const struct settings *s = p->settings;
+    struct map             seen;
+    map_init(&seen);
+    for (size_t i = 0; i < s->route_count; i++) {
+        struct route_settings *route = &s->routes[i];
+        struct text_list      *hosts = &route->match.hosts;
+        if (!hosts->count) check_twin(p, &seen, route, NULL);
+        for (size_t k = 0; k < hosts->count; k++) check_twin(p, &seen, route, &hosts->items[k]);
+    }
+    map_reset(&seen);
+}
+
+void conf_check_all(struct conf_parser *p)
+{
+    check_mentions(p);
+    check_listeners(p);
+    for (size_t i = 0; i < p->settings->upstream_count; i++)
+        check_servers(p, &p->settings->upstreams[i]);
+    /* A condition that could not be read would make routes look alike. */
+    if (!p->report->error_count) check_routes(p);
+}

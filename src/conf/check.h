@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a row alone cannot say: names that must exist, things that exclude or
+ * need each other, things that stand there twice.
+ */
+#pragma once
+
+#include "conf/schema.h"
+
+/* Hooks of single sections. */
+void conf_check_listener_tls(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at);
+
+/* The whole, once all sections are read. */
+void conf_check_all(struct conf_parser *p);
+/* Gives names to the routes that have none; unique ones. */
+void conf_name_routes(struct conf_parser *p);

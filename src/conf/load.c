@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From files to settings. See load.h.
+ */
+#include "conf/load.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "conf/check.h"
+#include "conf/include.h"
+#include "conf/types.h"
+
+static struct settings *settings_new(void)
+{
+    struct settings *s = mem_zalloc(sizeof(*s));
+    arena_init(&s->arena, NULL);
+    return s;
+}
+
+void settings_free(struct settings *s)
+{
+    if (!s) return;
+    arena_reset(&s->arena);
+    free(s);
+}
+
+/* Fills the settings in from the tree, and checks them. */
+static void fill_settings(struct settings *s, const struct conf_loader *l,
+                          const struct conf_node *root)
+{
+    struct conf_parser p = {
+        .settings = s, .arena = &s->arena, .report = l->report, .reader = l->reader
+    };
+    conf_preset(&p, &conf_root_section, 0, s);
+    conf_fill(&p, NULL, &conf_root_section, root, s);
+    conf_name_routes(&p);
+    /* With a file missing, a name that is not there may be in that file. */
+    if (!l->is_incomplete) conf_check_all(&p);
+    free(p.mentions);
+}
+
+static struct settings *load(const char *name, const struct slice *text,
+                             const struct conf_reader *reader, struct conf_report *r)
+{
+    struct settings   *s = settings_new();
+    struct arena       trees;
+    struct conf_loader l = {
+        .reader = reader, .report = r, .arena = &trees, .settings = &s->arena
+    };
+    size_t errors_before = r->error_count;
+    arena_init(&trees, NULL);
+    conf_budget_init(&l.budget);
+    struct conf_node *root =
+        text ? conf_include_text(&l, name, *text) : conf_include_file(&l, name);
+    if (root) fill_settings(s, &l, root);
+    s->files = l.files;
+    arena_reset(&trees);
+    conf_report_sort(r);
+    if (r->error_count == errors_before) return s;
+    settings_free(s);
+    return NULL;
+}
+
+struct settings *conf_load_file(const char *path, const struct conf_reader *reader,
+                                struct conf_report *r)
+{
+    return load(path, NULL, reader, r);
+}
+
+struct settings *conf_load_text(const char *name, struct slice text,
+                                const struct conf_reader *reader, struct conf_report *r)
+{
+    return load(name, &text, reader, r);
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tables of listeners, upstreams and rate limits. A key that people can
+ * write is one row in a table, and nowhere else.
+ */
+#include "conf/check.h"
+#include "conf/types.h"
+
+/* ---- listeners ---- */
+
+static const struct conf_row certificate_rows[] = {
+    { .key = "cert",
+      .type = &conf_path,
+      CONF_FIELD(certificate_settings, cert),
+      .flags = CONF_REQUIRED,
+      .doc = "PEM file with the certificate and its chain.",
+      .example = "/etc/wharfgate/example.pem" },
+    { .key = "key",
+      .type = &conf_path,
+      CONF_FIELD(certificate_settings, key),
+      .preset_doc = "the `cert` file",
+      .doc = "PEM file with the private key.",
+      .example = "/etc/wharfgate/example.key" },
+    { .key = "ocsp",
+      .type = &conf_path,
+      CONF_FIELD(certificate_settings, ocsp),
+      .doc = "File with an OCSP response (DER) to staple; re-read when it changes.",
+      .example = "/etc/wharfgate/example.ocsp" },
+    { 0 },
+};
+
+static const struct conf_section certificate_section = {
+    .title = "listeners.NAME.tls.certificates[]",
+    .what = "a certificate",
+    .intro = "One certificate with its key. The one whose names fit the client's SNI is used, an "
+             "exact name before a wildcard; the first one when none fits. An RSA and an ECDSA "
+             "certificate for the same name may stand side by side.",
+    .size = sizeof(struct certificate_settings),
+    .rows = certificate_rows,
+    .has_place = true,
+};
+
+static const struct conf_choice profiles[] = {
+    { "intermediate", PROFILE_INTERMEDIATE },
+    { "modern", PROFILE_MODERN },
+    { NULL, 0 },
+};
+
+static const struct conf_choice client_auth_modes[] = {
+    { "none", CLIENT_AUTH_NONE },
+    { "optional", CLIENT_AUTH_OPTIONAL },
+    { "required", CLIENT_AUTH_REQUIRED },
+    { NULL, 0 },
+};
+
+static const struct conf_row client_auth_rows[] = {
+    { .key = "mode",
+      .type = &conf_enum,
+      .choices = client_auth_modes,
+      CONF_FIELD(listener_tls_settings, client_auth),
+      .preset = "none",
+      .doc = "Whether clients show a certificate: never, if they like, or always.",
+      .example = "optional" },
+    { .key = "ca",
+      .type = &conf_path,
+      CONF_FIELD(listener_tls_settings, client_ca),
+      .doc = "PEM file with the authorities that sign the clients' certificates.",
+      .example = "/etc/wharfgate/clients-ca.pem" },
+    { 0 },
+};
+
+static const struct conf_section client_auth_section = {
+    .title = "listeners.NAME.tls.client_auth",
+    .what = "`client_auth`",
+    .intro = "Certificates of clients. `client_auth: required` is short for "
+             "`client_auth: { mode: required }` with `client_ca` beside it.",
+    .example = "listeners:\n"
+               "  partners:\n"
+               "    address: \":8444\"\n"
+               "    tls:\n"
+               "      self_signed: true\n"
+               "      client_auth:\n"
+               "        mode: required\n"
+               "        ca: /etc/wharfgate/clients-ca.pem\n",
+    .size = sizeof(struct listener_tls_settings),
+    .rows = client_auth_rows,
+    .shorthand = "mode",
+};
+
+static const struct conf_row listener_tls_rows[] = {
+    { .key = "certificates",
+      .shape = CONF_LIST,
+      .section = &certificate_section,
+      CONF_ITEMS(listener_tls_settings, certificates, certificate_count),
+      .flags = CONF_NOT_EMPTY,
+      .doc = "Certificates to choose from." },
+    { .key = "self_signed",
+      .type = &conf_bool,
+      CONF_FIELD(listener_tls_settings, is_self_signed),
+      .preset = "false",
+      .doc = "Make a certificate on the spot, for trying things out." },
+    { .key = "profile",
+      .type = &conf_enum,
+      .choices = profiles,
+      CONF_FIELD(listener_tls_settings, profile),
+      .preset = "intermediate",
+      .doc = "Mozilla's TLS profile: versions, ciphers and curves." },
+    { .key = "client_auth",
+      .shape = CONF_INLINE,
+      .section = &client_auth_section,
+      .doc = "Certificates of clients." },
+    { .key = "client_ca",
+      .type = &conf_path,
+      CONF_FIELD(listener_tls_settings, client_ca),
+      .doc = "The same as `client_auth.ca`.",
+      .example = "/etc/wharfgate/clients-ca.pem" },
+    { .key = "tickets",
+      .type = &conf_bool,
+      CONF_FIELD(listener_tls_settings, tickets),
+      .preset = "true",
+      .doc = "Let clients resume sessions by tickets; the keys are rotated." },
+    { 0 },
+};
+
+static const struct conf_section listener_tls_section = {
+    .title = "listeners.NAME.tls",
+    .what = "`tls` of a listener",
+    .intro = "TLS towards clients. It needs `certificates` or `self_signed: true`. Certificates "
+             "are read again when their files change.",
+    .example = "listeners:\n"
+               "  secure:\n"
+               "    address: \":8443\"\n"
+               "    tls:\n"
+               "      certificates:\n"
+               "        - { cert: /etc/wharfgate/example.pem, key: /etc/wharfgate/example.key }\n"
+               "      profile: modern\n"
+               "      tickets: false\n",
+    .size = sizeof(struct listener_tls_settings),
+    .rows = listener_tls_rows,
+    .has_place = true,
+    .end = conf_check_listener_tls,
+};
+
+static const struct conf_choice redirects[] = { { "https", true }, { "off", false }, { NULL, 0 } };
+
+static const struct conf_row listener_name = {
+    .key = "name",
+    .type = &conf_name,
+    CONF_FIELD(listener_settings, name),
+};
+
+static const struct conf_row listener_rows[] = {
+    { .key = "address",
+      .shape = CONF_MANY,
+      .type = &conf_listen_address,
+      CONF_FIELD(listener_settings, addresses),
+      .flags = CONF_REQUIRED | CONF_NOT_EMPTY,
+      .doc = "Where to listen; `:443` is every address, IPv4 and IPv6.",
+      .example = "\":443\"" },
+    { .key = "redirect",
+      .type = &conf_enum,
+      .choices = redirects,
+      CONF_FIELD(listener_settings, redirects_https),
+      .preset = "off",
+      .doc = "Answer every request with a redirect to the same URL by HTTPS." },
+    { .key = "redirect_port",
+      .type = &conf_count,
+      .min = 1,
+      .max = 65535,
+      CONF_FIELD(listener_settings, redirect_port),
+      .preset_doc = "that of the first listener with TLS",
+      .doc = "The port of that URL.",
+      .example = "8443" },
+    { .key = "tls",
+      .shape = CONF_OPTIONAL,
+      .section = &listener_tls_section,
+      CONF_FIELD(listener_settings, tls),
+      .preset_doc = "plain HTTP",
+      .doc = "TLS on this listener." },
+    { .key = "accept_proxy_protocol",
+      .shape = CONF_MANY,
+      .type = &conf_cidr,
+      CONF_FIELD(listener_settings, accept_proxy_protocol),
+      .doc = "Networks whose connections begin with a PROXY protocol header (v1 or v2).",
+      .example = "[10.0.0.0/8]" },
+    { .key = "trusted_proxies",
+      .shape = CONF_MANY,
+      .type = &conf_cidr,
+      CONF_FIELD(listener_settings, trusted_proxies),
+      .doc = "Networks whose `X-Forwarded-*` and `X-Request-Id` are believed; all others' are "
+             "replaced.",
+      .example = "[10.0.0.0/8, unix]" },
+    { .key = "max_connections",
+      .type = &conf_count,
+      .min = 1,
+      .max = 4000000,
+      .zero = "unlimited",
+      CONF_FIELD(listener_settings, max_connections),
+      .preset = "unlimited",
+      .doc = "Connections at once on this listener, below `limits.max_connections`." },
+    { 0 },
+};
+
+const struct conf_section conf_listener_section = {
+    .title = "listeners",
+    .what = "a listener",
+    .intro = "Where clients connect. Each listener has a name; routes may be bound to some of "
+             "them by it.",
+    .example = "listeners:\n"
+               "  http:\n"
+               "    address: \":80\"\n"
+               "    redirect: https\n"
+               "  https:\n"
+               "    address: [\":443\", \"unix:/run/wharfgate/https.sock\"]\n"
+               "    tls:\n"
+               "      certificates: [{ cert: /etc/wharfgate/example.pem }]\n"
+               "    trusted_proxies: [10.0.0.0/8]\n"
+               "    max_connections: 20000\n",
+    .size = sizeof(struct listener_settings),
+    .rows = listener_rows,
+    .name = &listener_name,
+    .has_place = true,
+};
+
+/* ---- upstreams ---- */
+
+static const struct conf_row server_rows[] = {
+    { .key = "address",
+      .type = &conf_server_address,
+      CONF_FIELD(server_settings, address),
+      .flags = CONF_REQUIRED,
+      .doc = "Host and port, or `unix:` and a path.",
+      .example = "10.0.0.7:80" },
+    { .key = "weight",
+      .type = &conf_count,
+      .min = 1,
+      .max = 1000,
+      CONF_FIELD(server_settings, weight),
+      .preset = "1",
+      .doc = "Its share of the requests, in proportion to the others'." },
+    { .key = "backup",
+      .type = &conf_bool,
+      CONF_FIELD(server_settings, backup),
+      .preset = "false",
+      .doc = "Used only while no other server can be." },
+    { 0 },
+};
+
+static const struct conf_section server_section = {
+    .title = "upstreams.NAME.servers[]",
+    .what = "a server",
+    .intro = "One replica. A text alone is its address.",
+    .size = sizeof(struct server_settings),
+    .rows = server_rows,
+    .shorthand = "address",
+    .has_place = true,
+};
+
+static const struct conf_row upstream_tls_rows[] = {
+    { .key = "verify",
+      .type = &conf_bool,
+      CONF_FIELD(upstream_tls_settings, verify),
+      .preset = "true",
+      .doc = "Refuse a server whose certificate does not fit." },
+    { .key = "ca",
+      .type = &conf_path,
+      CONF_FIELD(upstream_tls_settings, ca),
+      .preset_doc = "the system's",
+      .doc = "PEM file with the authorities to believe.",
+      .example = "/etc/wharfgate/internal-ca.pem" },
+    { .key = "sni",
+      .type = &conf_host_name,
+      CONF_FIELD(upstream_tls_settings, sni),
+      .preset_doc = "the server's host name",
+      .doc = "Name to ask for and to verify.",
+      .example = "backend.internal" },
+    { .key = "cert",
+      .type = &conf_path,
+      CONF_FIELD(upstream_tls_settings, cert),
+      .doc = "PEM file with a certificate to show.",
+      .example = "/etc/wharfgate/gateway.pem" },
+    { .key = "key",
+      .type = &conf_path,
+      CONF_FIELD(upstream_tls_settings, key),
+      .preset_doc = "the `cert` file",
+      .doc = "PEM file with its private key.",
+      .example = "/etc/wharfgate/gateway.key" },
+    { 0 },
+};
+
+static const struct conf_section upstream_tls_section = {
+    .title = "upstreams.NAME.tls",
+    .what = "`tls` of an upstream",
+    .intro = "TLS towards the servers. `tls: true` takes all defaults: the certificate is "
+             "verified against the system's authorities.",
+    .example = "upstreams:\n"
+               "  internal:\n"
+               "    servers: [\"backend.internal:8443\"]\n"
+               "    tls:\n"
+               "      ca: /etc/wharfgate/internal-ca.pem\n"
+               "      sni: backend.internal\n",
+    .size = sizeof(struct upstream_tls_settings),
+    .rows = upstream_tls_rows,
+    .end = conf_check_upstream_tls,
+};
+
+static const struct conf_choice balances[] = {
+    { "least_requests", BALANCE_LEAST_REQUESTS },
+    { "round_robin", BALANCE_ROUND_ROBIN },
+    { "random", BALANCE_RANDOM },
+    { NULL, 0 },
+};
+
+static const struct conf_choice proxy_protocols[] = {
+    { "off", PROXY_PROTOCOL_OFF },
+    { "v1", PROXY_PROTOCOL_V1 },
+    { "v2", PROXY_PROTOCOL_V2 },
+    { NULL, 0 },
+};
+
+static const struct conf_row upstream_name = {
+    .key = "name",
+    .type = &conf_name,
+    CONF_FIELD(upstream_settings, name),
+};
+
+static const struct conf_row upstream_rows[] = {
+    { .key = "servers",
+      .shape = CONF_LIST,
+      .section = &server_section,
+      CONF_ITEMS(upstream_settings, servers, server_count),
+      .flags = CONF_REQUIRED | CONF_NOT_EMPTY,
+      .doc = "The replicas." },
+    { .key = "balance",
+      .type = &conf_enum,
+      .choices = balances,
+      CONF_FIELD(upstream_settings, balance),
+      .preset = "least_requests",
+      .doc = "How one is chosen: the less busy of two picked at random, in turn by weight, or at "
+             "random." },
+    { .key = "tls",
+      .shape = CONF_OPTIONAL,
+      .section = &upstream_tls_section,
+      CONF_FIELD(upstream_settings, tls),
+      .flags = CONF_SWITCH,
+      .preset_doc = "plain HTTP",
+      .doc = "TLS towards the servers." },
+    { .key = "proxy_protocol",
+      .type = &conf_enum,
+      .choices = proxy_protocols,
+      CONF_FIELD(upstream_settings, proxy_protocol),
+      .preset = "off",
+      .doc = "Begin each connection with a PROXY protocol header that names the client." },
+    { .key = "keep_alive_connections",
+      .type = &conf_count,
+      .min = 0,
+      .max = 65536,
+      CONF_FIELD(upstream_settings, keep_alive_connections),
+      .preset = "32",
+      .doc = "Idle connections kept for reuse, per server and worker." },
+    { .key = "retries",
+      .type = &conf_count,
+      .min = 0,
+      .max = 10,
+      CONF_FIELD(upstream_settings, retries),
+      .preset = "2",
+      .doc = "Further attempts at other servers, where a request may be sent again." },
+    { .key = "host",
+      .type = &conf_authority,
+      CONF_FIELD(upstream_settings, host),
+      .preset_doc = "the client's",
+      .doc = "`Host` that the servers see.",
+      .example = "backend.internal" },
+    { .key = "docker", .shape = CONF_LATER },
+    { .key = "health_check", .shape = CONF_LATER },
+    { 0 },
+};
+
+/* Everything that the rows hold, in one text. */
+static void make_fingerprint(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    struct upstream_settings *u = base;
+    struct buffer             text = BUFFER_INIT;
+    (void)at;
+    buffer_put_slice(&text, u->name);
+    conf_write(&conf_upstream_section, 0, u, &text);
+    u->fingerprint = arena_copy(p->arena, buffer_slice(&text));
+    buffer_reset(&text);
+}
+
+const struct conf_section conf_upstream_section = {
+    .title = "upstreams",
+    .what = "an upstream",
+    .intro = "Named groups of replicas that answer requests. A reload leaves an upstream that has "
+             "not changed alone: its connections and what is known of its servers stay.",
+    .example = "upstreams:\n"
+               "  backend:\n"
+               "    servers: [\"app-1:8000\", \"app-2:8000\"]\n"
+               "  legacy:\n"
+               "    servers:\n"
+               "      - \"10.0.0.7:80\"\n"
+               "      - { address: \"10.0.0.8:80\", weight: 2, backup: true }\n"
+               "    balance: round_robin\n"
+               "    keep_alive_connections: 64\n"
+               "    host: legacy.internal\n",
+    .size = sizeof(struct upstream_settings),
+    .rows = upstream_rows,
+    .name = &upstream_name,
+    .has_place = true,
+    .end = make_fingerprint,
+};
+
+/* ---- rate limits ---- */
+
+_Static_assert(offsetof(struct rate_limit_settings, rate_period) ==
+                   offsetof(struct rate_limit_settings, rate_count) + sizeof(uint64_t),
+               "conf_rate writes both");
+
+static const struct conf_choice limit_keys[] = { { "client_ip", 0 }, { NULL, 0 } };
+static const struct conf_choice stores[] = {
+    { "local", STORE_LOCAL },
+    { "redis", CONF_CHOICE_LATER },
+    { NULL, 0 },
+};
+
+static const struct conf_row rate_limit_name = {
+    .key = "name",
+    .type = &conf_name,
+    CONF_FIELD(rate_limit_settings, name),
+};
+
+static const struct conf_row rate_limit_rows[] = {
+    { .key = "key",
+      .type = &conf_enum,
+      .choices = limit_keys,
+      CONF_FIELD(rate_limit_settings, key),
+      .preset = "client_ip",
+      .doc = "What is counted: requests by client address." },
+    { .key = "rate",
+      .type = &conf_rate,
+      CONF_FIELD(rate_limit_settings, rate_count),
+      .min = 1,
+      .max = 1000000000,
+      .flags = CONF_REQUIRED,
+      .doc = "How many in how long, evenly spread.",
+      .example = "10/s" },
+    { .key = "burst",
+      .type = &conf_count,
+      .min = 0,
+      .max = 1000000,
+      CONF_FIELD(rate_limit_settings, burst),
+      .preset = "0",
+      .doc = "How many more may come at once." },
+    { .key = "store",
+      .type = &conf_enum,
+      .choices = stores,
+      CONF_FIELD(rate_limit_settings, store),
+      .preset = "local",
+      .doc = "Where the counts are kept: in this process." },
+    { .key = "status",
+      .type = &conf_count,
+      .min = 400,
+      .max = 599,
+      CONF_FIELD(rate_limit_settings, status),
+      .preset = "429",
+      .doc = "Status of the answer to what is too much." },
+    { .key = "dry_run",
+      .type = &conf_bool,
+      CONF_FIELD(rate_limit_settings, dry_run),
+      .preset = "false",
+      .doc = "Count and log, but refuse nothing." },
+    { 0 },
+};
+
+const struct conf_section conf_rate_limit_section = {
+    .title = "rate_limits",
+    .what = "a rate limit",
+    .intro = "Named limits that routes refer to.",
+    .example = "rate_limits:\n"
+               "  api: { key: client_ip, rate: 10/s, burst: 20 }\n"
+               "  login: { rate: 5/m, dry_run: true }\n",
+    .size = sizeof(struct rate_limit_settings),
+    .rows = rate_limit_rows,
+    .name = &rate_limit_name,
+    .has_place = true,
+};

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tables of routes and of what `defaults` sets for them.
+ */
+#include "conf/types.h"
+
+/* ---- conditions ---- */
+
+static const struct conf_row header_condition_name = {
+    .key = "header",
+    .type = &conf_field_name,
+    CONF_FIELD(name_value, name),
+};
+static const struct conf_row query_condition_name = {
+    .key = "parameter",
+    .type = &conf_query_name,
+    CONF_FIELD(name_value, name),
+};
+
+/* A header may be how a caller proves who it is. */
+static const struct conf_row header_condition_rows[] = {
+    { .key = "value",
+      .type = &conf_condition,
+      CONF_FIELD(name_value, value),
+      .flags = CONF_NULLABLE | CONF_SECRET | CONF_FROM_FILE,
+      .doc = "What it must be; nothing: any." },
+    { 0 },
+};
+static const struct conf_row query_condition_rows[] = {
+    { .key = "value",
+      .type = &conf_condition,
+      CONF_FIELD(name_value, value),
+      .flags = CONF_NULLABLE,
+      .doc = "What it must be; nothing: any." },
+    { 0 },
+};
+
+static const struct conf_section header_condition_section = {
+    .what = "a condition",
+    .size = sizeof(struct name_value),
+    .rows = header_condition_rows,
+    .name = &header_condition_name,
+    .shorthand = "value",
+    .is_scalar = true,
+};
+static const struct conf_section query_condition_section = {
+    .what = "a condition",
+    .size = sizeof(struct name_value),
+    .rows = query_condition_rows,
+    .name = &query_condition_name,
+    .shorthand = "value",
+    .is_scalar = true,
+};
+
+static const struct conf_row match_rows[] = {
+    { .key = "host",
+      .shape = CONF_MANY,
+      .type = &conf_host,
+      CONF_FIELD(match_settings, hosts),
+      .flags = CONF_NOT_EMPTY,
+      .preset_doc = "any",
+      .doc = "Host names; `*.example.org` is every name below it.",
+      .example = "[example.org, \"*.example.org\"]" },
+    { .key = "path",
+      .type = &conf_match_path,
+      CONF_FIELD(match_settings, path),
+      .preset_doc = "any",
+      .doc = "`/api` or `/api/`: it and all below, by whole segments; `= /exact`; `~ pattern` and "
+             "`~* pattern` (without case): a regular expression.",
+      .example = "/api/" },
+    { .key = "method",
+      .shape = CONF_MANY,
+      .type = &conf_method,
+      CONF_FIELD(match_settings, methods),
+      .flags = CONF_NOT_EMPTY,
+      .preset_doc = "any",
+      .doc = "Methods, in capitals.",
+      .example = "[GET, HEAD]" },
+    { .key = "listener",
+      .shape = CONF_MANY,
+      .type = &conf_name,
+      CONF_FIELD(match_settings, listeners),
+      .flags = CONF_NOT_EMPTY | CONF_LISTENER,
+      .preset_doc = "any",
+      .doc = "Names of listeners." },
+    { .key = "headers",
+      .shape = CONF_MAP,
+      .section = &header_condition_section,
+      CONF_ITEMS(match_settings, headers, header_count),
+      .doc = "Headers and their values; `~ pattern` is a regular expression, nothing is any "
+             "value. A value may be `file:/path`; values are never printed." },
+    { .key = "query",
+      .shape = CONF_MAP,
+      .section = &query_condition_section,
+      CONF_ITEMS(match_settings, query, query_count),
+      .doc = "Query parameters and their values, in the same way." },
+    { 0 },
+};
+
+const struct conf_section conf_match_section = {
+    .title = "routes[].match",
+    .what = "`match`",
+    .intro = "Which requests a route takes; all conditions must hold. Of the routes that fit, an "
+             "exact host comes before `*.suffix`, and that before none; then an exact path, the "
+             "longest prefix, regular expressions in the order of the file; then the route with "
+             "more conditions.",
+    .example = "routes:\n"
+               "  - match:\n"
+               "      host: [shop.example.org, \"*.shop.example.org\"]\n"
+               "      path: \"~* [.](js|css|png)$\"\n"
+               "      method: [GET, HEAD]\n"
+               "      headers: { X-Preview: }\n"
+               "      query: { version: \"~ ^2\" }\n"
+               "    upstream: backend\n",
+    .size = sizeof(struct match_settings),
+    .rows = match_rows,
+};
+
+/* ---- answers of the gateway's own ---- */
+
+static const struct conf_row header_name = {
+    .key = "header",
+    .type = &conf_field_name,
+    CONF_FIELD(name_value, name),
+};
+static const struct conf_row header_rows[] = {
+    { .key = "value",
+      .type = &conf_field_value,
+      CONF_FIELD(name_value, value),
+      .doc = "Its value." },
+    { 0 },
+};
+static const struct conf_section header_section = {
+    .what = "a header",
+    .size = sizeof(struct name_value),
+    .rows = header_rows,
+    .name = &header_name,
+    .shorthand = "value",
+    .is_scalar = true,
+};
+
+static const struct conf_row respond_rows[] = {
+    { .key = "status",
+      .type = &conf_count,
+      .min = 200,
+      .max = 599,
+      CONF_FIELD(respond_settings, status),
+      .preset = "200",
+      .doc = "Status of the answer." },
+    { .key = "body",
+      .type = &conf_text,
+      .max = 1 << 20,
+      CONF_FIELD(respond_settings, body),
+      .flags = CONF_FROM_FILE,
+      .preset_doc = "empty",
+      .doc = "The answer itself, or `file:/path` for that file's content (64 KiB at most).",
+      .example = "\"gone fishing\\n\"" },
+    { .key = "content_type",
+      .type = &conf_field_value,
+      CONF_FIELD(respond_settings, content_type),
+      .preset = "text/plain; charset=utf-8",
+      .doc = "`Content-Type` of the answer." },
+    { .key = "headers",
+      .shape = CONF_MAP,
+      .section = &header_section,
+      CONF_ITEMS(respond_settings, headers, header_count),
+      .doc = "More headers." },
+    { 0 },
+};
+
+static const struct conf_section respond_section = {
+    .title = "routes[].respond",
+    .what = "`respond`",
+    .intro = "An answer without any server behind it.",
+    .example = "routes:\n"
+               "  - match: { path: \"= /robots.txt\" }\n"
+               "    respond:\n"
+               "      body: \"User-agent: *\\nDisallow: /\\n\"\n"
+               "      headers: { Cache-Control: max-age=3600 }\n",
+    .size = sizeof(struct respond_settings),
+    .rows = respond_rows,
+};
+
+static const struct conf_choice redirect_statuses[] = {
+    { "301", 301 }, { "302", 302 }, { "303", 303 }, { "307", 307 }, { "308", 308 }, { NULL, 0 },
+};
+
+static const struct conf_row redirect_rows[] = {
+    { .key = "to",
+      .type = &conf_target,
+      CONF_FIELD(redirect_settings, to),
+      .flags = CONF_REQUIRED,
+      .doc = "Where to: a URL or a path.",
+      .example = "https://example.org/" },
+    { .key = "status",
+      .type = &conf_enum,
+      .choices = redirect_statuses,
+      CONF_FIELD(redirect_settings, status),
+      .preset = "308",
+      .doc = "Status of the answer." },
+    { 0 },
+};
+
+static const struct conf_section redirect_section = {
+    .title = "routes[].redirect",
+    .what = "`redirect`",
+    .intro = "Sends the client elsewhere. A text alone is `to`.",
+    .example = "routes:\n"
+               "  - match: { host: old.example.org }\n"
+               "    redirect: https://example.org/\n"
+               "  - match: { host: old.example.org, path: /shop/ }\n"
+               "    redirect: { to: https://shop.example.org/, status: 302 }\n",
+    .size = sizeof(struct redirect_settings),
+    .rows = redirect_rows,
+    .shorthand = "to",
+};
+
+/* ---- policies ---- */
+
+static const struct conf_row error_page_name = {
+    .key = "status",
+    .type = &conf_count,
+    CONF_FIELD(error_page_settings, status),
+    .min = 400,
+    .max = 599,
+    .zero = "default",
+};
+static const struct conf_row error_page_rows[] = {
+    { .key = "path",
+      .type = &conf_path,
+      CONF_FIELD(error_page_settings, path),
+      .doc = "The page." },
+    { 0 },
+};
+static const struct conf_section error_page_section = {
+    .what = "an error page",
+    .size = sizeof(struct error_page_settings),
+    .rows = error_page_rows,
+    .name = &error_page_name,
+    .shorthand = "path",
+    .is_scalar = true,
+};
+
+static const struct conf_row policy_rows[] = {
+    { .key = "rate_limit",
+      .type = &conf_name,
+      CONF_FIELD(policy_settings, rate_limit),
+      .flags = CONF_RATE_LIMIT,
+      .preset_doc = "none",
+      .doc = "The name of a rate limit.",
+      .example = "api" },
+    { .key = "max_body",
+      .type = &conf_size,
+      .min = 1,
+      .max = 1ull << 50,
+      .zero = "unlimited",
+      CONF_FIELD(policy_settings, max_body),
+      .preset = "1MiB",
+      .doc = "The largest body of a request (413).",
+      .example = "50MiB" },
+    { .key = "timeouts",
+      .shape = CONF_INLINE,
+      .section = &conf_timeouts_section,
+      .only = CONF_PER_ROUTE,
+      CONF_FIELD(policy_settings, timeouts),
+      .preset_doc = "the top level's",
+      .doc = "The timeouts marked *per route*." },
+    { .key = "allow_encoded_slash",
+      .type = &conf_bool,
+      CONF_FIELD(policy_settings, allow_encoded_slash),
+      .preset = "false",
+      .doc = "Let `%2F`, `%5C` and `..;` in a path pass; otherwise they are refused (400)." },
+    { .key = "access_log",
+      .type = &conf_bool,
+      CONF_FIELD(policy_settings, access_log),
+      .preset = "true",
+      .doc = "Write a line of the access log for each request." },
+    { .key = "client_cert_headers",
+      .type = &conf_bool,
+      CONF_FIELD(policy_settings, client_cert_headers),
+      .preset = "true",
+      .doc = "Tell the servers of the client's certificate in `X-Client-Cert-*`." },
+    { .key = "error_pages",
+      .shape = CONF_MAP,
+      .section = &error_page_section,
+      CONF_ITEMS(policy_settings, error_pages, error_page_count),
+      .doc = "Files for the gateway's own error answers, by status or `default`. They replace "
+             "those of `defaults` as a whole." },
+    { .key = "security_headers", .shape = CONF_LATER },
+    { .key = "compress", .shape = CONF_LATER },
+    { 0 },
+};
+
+static const struct conf_section policy_section = {
+    .size = sizeof(struct policy_settings),
+    .rows = policy_rows,
+};
+
+static void begin_defaults(struct conf_parser *p, void *base)
+{
+    struct policy_settings *defaults = base;
+    defaults->timeouts = p->settings->timeouts;
+}
+
+static const struct conf_row no_rows[] = { { 0 } };
+
+const struct conf_section conf_defaults_section = {
+    .title = "defaults",
+    .what = "`defaults`",
+    .intro = "What holds for every route that does not say otherwise, and for requests that no "
+             "route takes.",
+    .example = "defaults:\n"
+               "  max_body: 10MiB\n"
+               "  timeouts: { connect: 2s }\n"
+               "  error_pages:\n"
+               "    404: /srv/errors/404.html\n"
+               "    default: /srv/errors/error.html\n",
+    .size = sizeof(struct policy_settings),
+    .rows = no_rows,
+    .also = &policy_section,
+    .begin = begin_defaults,
+};
+
+/* ---- routes ---- */
+
+static const struct conf_row route_rows[] = {
+    { .key = "name",
+      .type = &conf_label,
+      CONF_FIELD(route_settings, name),
+      .preset_doc = "host and path",
+      .doc = "Name in logs and metrics; unique. One that is made gets `#2` where it would not be.",
+      .example = "shop" },
+    { .key = "match",
+      .shape = CONF_INLINE,
+      .section = &conf_match_section,
+      CONF_FIELD(route_settings, match),
+      .preset_doc = "everything",
+      .doc = "Which requests it takes." },
+    { .key = "upstream",
+      .type = &conf_name,
+      CONF_FIELD(route_settings, upstream),
+      .flags = CONF_ONE_OF | CONF_UPSTREAM,
+      .doc = "The upstream that answers.",
+      .example = "backend" },
+    { .key = "respond",
+      .shape = CONF_OPTIONAL,
+      .section = &respond_section,
+      CONF_FIELD(route_settings, respond),
+      .flags = CONF_ONE_OF,
+      .doc = "A fixed answer." },
+    { .key = "redirect",
+      .shape = CONF_OPTIONAL,
+      .section = &redirect_section,
+      CONF_FIELD(route_settings, redirect),
+      .flags = CONF_ONE_OF,
+      .doc = "A redirect." },
+    { .key = "files", .shape = CONF_LATER, .flags = CONF_ONE_OF },
+    { 0 },
+};
+
+static void begin_route(struct conf_parser *p, void *base)
+{
+    struct route_settings *route = base;
+    route->policy = p->settings->defaults;
+}
+
+const struct conf_section conf_route_section = {
+    .title = "routes",
+    .what = "a route",
+    .intro = "Which requests go where, and under which policies. A route has exactly one of "
+             "`upstream`, `respond` and `redirect`. All keys of `defaults` may stand here too.",
+    .example = "routes:\n"
+               "  - match: { host: example.org, path: /api/login }\n"
+               "    upstream: backend\n"
+               "    rate_limit: login\n"
+               "  - name: api\n"
+               "    match: { host: example.org, path: /api/ }\n"
+               "    upstream: backend\n"
+               "    rate_limit: api\n"
+               "    max_body: 50MiB\n"
+               "    timeouts: { response_header: 5m }\n"
+               "  - match: { host: example.org }\n"
+               "    upstream: legacy\n",
+    .size = sizeof(struct route_settings),
+    .rows = route_rows,
+    .also = &policy_section,
+    .also_offset = offsetof(struct route_settings, policy),
+    .has_place = true,
+    .begin = begin_route,
+};

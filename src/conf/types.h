@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The kinds of scalars that rows use, and the tables' root.
+ */
+#pragma once
+
+#include "conf/schema.h"
+
+/* types.c */
+extern const struct conf_type conf_bool;
+extern const struct conf_type conf_count;
+extern const struct conf_type conf_duration;
+extern const struct conf_type conf_size;
+extern const struct conf_type conf_rate; /* the field is a rate_count, rate_period follows */
+extern const struct conf_type conf_enum; /* an int, a bool or a text: by the row's size */
+extern const struct conf_type conf_text;
+extern const struct conf_type conf_name;
+extern const struct conf_type conf_label; /* a route's name */
+extern const struct conf_type conf_path;
+extern const struct conf_type conf_log_target;
+extern const struct conf_type conf_admin_socket;
+
+/* types_http.c */
+extern const struct conf_type conf_listen_address;
+extern const struct conf_type conf_admin_address;
+extern const struct conf_type conf_server_address;
+extern const struct conf_type conf_cidr;
+extern const struct conf_type conf_authority;
+extern const struct conf_type conf_host_name;
+extern const struct conf_type conf_host;
+extern const struct conf_type conf_match_path;
+extern const struct conf_type conf_url_path;
+extern const struct conf_type conf_method;
+extern const struct conf_type conf_field_name;
+extern const struct conf_type conf_field_value;
+extern const struct conf_type conf_query_name;
+extern const struct conf_type conf_condition;
+extern const struct conf_type conf_target;
+
+/* tables.c */
+extern const struct conf_section conf_listener_section;
+extern const struct conf_section conf_upstream_section;
+extern const struct conf_section conf_rate_limit_section;
+/* tables_route.c */
+extern const struct conf_section conf_defaults_section;
+extern const struct conf_section conf_route_section;
+extern const struct conf_section conf_match_section;
+/* tables_root.c */
+extern const struct conf_section conf_timeouts_section;
+extern const struct conf_section conf_root_section;
+
+/* A type's read() for texts: stores a copy. */
+bool conf_store_text(struct conf_parser *p, struct slice text, void *field);
+/* A type's write() for texts. */
+void conf_write_text(const struct conf_row *row, const void *field, struct buffer *to);
+/* `path`, which stands in `file`, made absolute; normalised by its letters. */
+struct slice conf_path_beside(struct arena *a, const char *file, struct slice path);
