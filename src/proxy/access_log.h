@@ -95,7 +95,7 @@ void access_log_reopen(struct access_log *l, int fd);
 bool access_log_flush(struct access_log *l, unsigned wait_ms);
 
 struct access_log_counts {
-    uint64_t written; /* lines */
+    uint64_t written; /* lines, those still in the rings included */
     uint64_t dropped; /* the ring was full */
     uint64_t lost;    /* the file or pipe would not take them */
 };

@@ -113,7 +113,9 @@ static void on_idle(struct http_codec *c)
 {
     struct downstream *d = c->owner;
     if (d->conn.is_closed) return;
-    if (codec_is_reusable(c) && !d->conn.has_eof)
+    if (c->is_broken)
+        close_now(d, true);
+    else if (codec_is_reusable(c) && !d->conn.has_eof)
         enter(d, DOWNSTREAM_IDLE);
     else
         close_when_written(d);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A line of the access log. Clean text, which is nearly all of it, is checked
+ * and copied sixteen bytes at a time; only text that holds a quote, a
+ * backslash, a control byte or a byte past ASCII takes the slow way.
+ */
+#include <assert.h>
+
+#include "proxy/access_log.h"
+
+enum {
+    TARGET_MAX = 8192,
+    REFERER_MAX = 2048,
+    USER_AGENT_MAX = 1024,
+    TEXT_MAX = 512, /* any other */
+    TEXT_COUNT = 11,
+    ESCAPED_MAX = 6,  /* bytes that one becomes */
+    FIXED_MAX = 2048, /* keys, numbers and punctuation */
+};
+
+static_assert((TARGET_MAX + REFERER_MAX + USER_AGENT_MAX + TEXT_COUNT * TEXT_MAX) * ESCAPED_MAX +
+                      FIXED_MAX <=
+                  ACCESS_LINE_MAX,
+              "a line always fits");
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* ---- numbers ---- */
+
+static const char two_digits[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+    "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+    "92939495969798"
+    "99";
+
+static unsigned digit_count(uint64_t n)
+{
+    unsigned count = 1;
+    for (; n >= 10000; n /= 10000) count += 4;
+    return count + (n >= 10) + (n >= 100) + (n >= 1000);
+}
+
+static char *put_number(char *to, uint64_t n)
+{
+    char *end = to + digit_count(n), *at = end;
+    for (; n >= 100; n /= 100) memcpy(at -= 2, two_digits + 2 * (n % 100), 2);
+    if (n >= 10)
+        memcpy(at - 2, two_digits + 2 * n, 2);
+    else
+        at[-1] = (char)('0' + n);
+    return end;
+}
+
+ALWAYS_INLINE char *put_three(char *to, unsigned n)
+{
+    *to = (char)('0' + n / 100 % 10);
+    memcpy(to + 1, two_digits + 2 * (n % 100), 2);
+    return to + 3;
+}
+
+/* ---- text ---- */
+
+typedef signed char bytes16 __attribute__((vector_size(16)));
+
+/* Bit 7 of a byte is set when it may not be copied as it is. */
+static uint64_t unclean_bits(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+    uint64_t       quote = w ^ (ones * '"'), slash = w ^ (ones * '\\'), del = w ^ (ones * 0x7f);
+    uint64_t       low = (w - ones * 0x20) & ~w;
+    return (w | low | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+            ((del - ones) & ~del)) &
+           tops;
+}
+
+ALWAYS_INLINE bytes16 move_sixteen(char *to, const char *from)
+{
+    bytes16 b;
+    memcpy(&b, from, sizeof(b));
+    memcpy(to, &b, sizeof(b));
+    /* Signed: what is below blank includes all past ASCII. */
+    return (b < 0x20) | (b == '"') | (b == '\\') | (b == 0x7f);
+}
+
+static bool copy_short(char *to, const char *from, size_t len)
+{
+    uint64_t first = 0, last = 0;
+    if (len >= 8) {
+        memcpy(&first, from, 8);
+        memcpy(&last, from + len - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + len - 8, &last, 8);
+        return !(unclean_bits(first) | unclean_bits(last));
+    }
+    /* Seven bytes or less, with blanks behind them. */
+    first = 0x2020202020202020u;
+    char *bytes = (char *)&first;
+    for (size_t i = 0; i < len; i++) to[i] = bytes[i] = from[i];
+    return !unclean_bits(first);
+}
+
+/* False when some byte needs escaping; what was copied is void then. */
+static bool copy_clean(char *to, const char *from, size_t len)
+{
+    if (len < 16) return copy_short(to, from, len);
+    bytes16 unclean = move_sixteen(to + len - 16, from + len - 16);
+    for (size_t i = 0; i + 16 < len; i += 16) unclean |= move_sixteen(to + i, from + i);
+    uint64_t halves[2];
+    memcpy(halves, &unclean, sizeof(halves));
+    return !(halves[0] | halves[1]);
+}
+
+static char hex_digit(unsigned n)
+{
+    return "0123456789abcdef"[n & 15];
+}
+
+static char *put_json_escape(char *to, unsigned c)
+{
+    memcpy(to, "\\u00", 4);
+    to[4] = hex_digit(c >> 4);
+    to[5] = hex_digit(c);
+    return to + 6;
+}
+
+/* The code point that a UTF-8 sequence of `len` bytes stands for, or 0 when it is none
+ * (RFC 3629: no overlong form, no surrogate). */
+static uint32_t utf8_decode(const unsigned char *s, size_t left, size_t *len)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t                n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc0 || s[0] > 0xf7 || n > left) return 0;
+    uint32_t point = s[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80) return 0;
+        point = point << 6 | (s[i] & 0x3f);
+    }
+    *len = n;
+    bool is_valid = point >= least[n] && point <= 0x10ffff && (point & 0x1ff800) != 0xd800;
+    return is_valid ? point : 0;
+}
+
+/* RFC 8259 section 7. C1 controls are escaped as well: terminals obey them. */
+static char *put_json_slowly(char *to, const char *from, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        unsigned char c = (unsigned char)from[i];
+        if (c >= 0x80) {
+            size_t   n = 0;
+            uint32_t point = utf8_decode((const unsigned char *)from + i, len - i, &n);
+            if (!point || point < 0xa0) {
+                to = point ? put_json_escape(to, point) : (char *)memcpy(to, "\xef\xbf\xbd", 3) + 3;
+                i += point ? n : 1;
+                continue;
+            }
+            memcpy(to, from + i, n);
+            to += n;
+            i += n;
+            continue;
+        }
+        if (c < 0x20 || c == 0x7f) {
+            to = put_json_escape(to, c);
+        } else {
+            if (c == '"' || c == '\\') *to++ = '\\';
+            *to++ = (char)c;
+        }
+        i++;
+    }
+    return to;
+}
+
+/* As nginx and Apache do: \xHH. */
+static char *put_combined_slowly(char *to, const char *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)from[i];
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            *to++ = (char)c;
+            continue;
+        }
+        *to++ = '\\';
+        *to++ = 'x';
+        *to++ = hex_digit(c >> 4);
+        *to++ = hex_digit(c);
+    }
+    return to;
+}
+
+static char *put_text(char *to, struct slice s, size_t max,
+                      char *(*slowly)(char *to, const char *from, size_t len))
+{
+    bool   is_cut = s.len > max;
+    size_t len = is_cut ? max : s.len;
+    to = copy_clean(to, s.data, len) ? to + len : slowly(to, s.data, len);
+    if (is_cut) to = (char *)memcpy(to, "...", 3) + 3;
+    return to;
+}
+
+/* With a literal, a few moves. */
+ALWAYS_INLINE char *put_literal(char *to, const char *text)
+{
+    memcpy(to, text, __builtin_strlen(text));
+    return to + __builtin_strlen(text);
+}
+
+/* ---- JSON ---- */
+
+ALWAYS_INLINE char *put_member(char *to, const char *key, struct slice s, size_t max)
+{
+    if (!s.len) return to;
+    to = put_text(put_literal(to, key), s, max, put_json_slowly);
+    *to = '"';
+    return to + 1;
+}
+
+/* Milliseconds with three decimals. */
+ALWAYS_INLINE char *put_time(char *to, const char *key, uint64_t us)
+{
+    if (us == ACCESS_TIME_NONE) return to;
+    to = put_number(put_literal(to, key), us / 1000);
+    *to = '.';
+    return put_three(to + 1, (unsigned)(us % 1000));
+}
+
+ALWAYS_INLINE char *put_count(char *to, const char *key, uint64_t n)
+{
+    return put_number(put_literal(to, key), n);
+}
+
+size_t access_format_json(char *to, const struct clock *now, const struct access_record *r)
+{
+    char *at = put_literal(to, "{\"time\":\"");
+    memcpy(at, now->iso_seconds, 19);
+    at[19] = '.';
+    at = put_three(at + 20, (unsigned)(now->wall_us / 1000 % 1000));
+    at = put_literal(at, "Z\"");
+    at = put_member(at, ",\"client\":\"", r->client, TEXT_MAX);
+    at = put_member(at, ",\"method\":\"", r->method, TEXT_MAX);
+    at = put_member(at, ",\"host\":\"", r->host, TEXT_MAX);
+    at = put_member(at, ",\"path\":\"", r->target, TARGET_MAX);
+    at = put_member(at, ",\"protocol\":\"", r->protocol, TEXT_MAX);
+    if (r->status) at = put_count(at, ",\"status\":", r->status);
+    at = put_count(at, ",\"request_bytes\":", r->request_bytes);
+    at = put_count(at, ",\"response_bytes\":", r->response_bytes);
+    at = put_time(at, ",\"queue_ms\":", r->queue_us);
+    at = put_time(at, ",\"connect_ms\":", r->connect_us);
+    at = put_time(at, ",\"first_byte_ms\":", r->first_byte_us);
+    at = put_time(at, ",\"total_ms\":", r->total_us);
+    at = put_member(at, ",\"route\":\"", r->route, TEXT_MAX);
+    at = put_member(at, ",\"upstream\":\"", r->upstream, TEXT_MAX);
+    at = put_member(at, ",\"endpoint\":\"", r->endpoint, TEXT_MAX);
+    at = put_count(at, ",\"retries\":", r->retries);
+    at = put_member(at, ",\"tls\":\"", r->tls, TEXT_MAX);
+    at = put_member(at, ",\"request_id\":\"", r->request_id, TEXT_MAX);
+    at = put_member(at, ",\"reason\":\"", r->reason, TEXT_MAX);
+    at = put_member(at, ",\"listener\":\"", r->listener, TEXT_MAX);
+    at = put_member(at, ",\"user_agent\":\"", r->user_agent, USER_AGENT_MAX);
+    at = put_member(at, ",\"referer\":\"", r->referer, REFERER_MAX);
+    at = put_literal(at, "}\n");
+    return (size_t)(at - to);
+}
+
+/* ---- combined ---- */
+
+static char *put_or_dash(char *to, struct slice s, size_t max)
+{
+    if (s.len) return put_text(to, s, max, put_combined_slowly);
+    *to = '-';
+    return to + 1;
+}
+
+size_t access_format_combined(char *to, const struct clock *now, const struct access_record *r)
+{
+    char *at = put_literal(put_or_dash(to, r->client, TEXT_MAX), " - - [");
+    memcpy(at, now->log_date, 26);
+    at = put_literal(at + 26, "] \"");
+    at = put_or_dash(at, r->method, TEXT_MAX);
+    if (r->method.len) {
+        at = put_or_dash(put_literal(at, " "), r->target, TARGET_MAX);
+        at = put_or_dash(put_literal(at, " "), r->protocol, TEXT_MAX);
+    }
+    at = put_literal(at, "\" ");
+    at = r->status ? put_number(at, r->status) : put_literal(at, "-");
+    at = put_number(put_literal(at, " "), r->response_bytes);
+    at = put_or_dash(put_literal(at, " \""), r->referer, REFERER_MAX);
+    at = put_or_dash(put_literal(at, "\" \""), r->user_agent, USER_AGENT_MAX);
+    at = put_literal(at, "\"\n");
+    return (size_t)(at - to);
+}
