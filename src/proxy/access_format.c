@@ -40,7 +40,7 @@ static unsigned digit_count(uint64_t n)
     return count + (n >= 10) + (n >= 100) + (n >= 1000);
 }
 
-static char *put_number(char *to, uint64_t n)
+static char *put_long_number(char *to, uint64_t n)
 {
     char *end = to + digit_count(n), *at = end;
     for (; n >= 100; n /= 100) memcpy(at -= 2, two_digits + 2 * (n % 100), 2);
@@ -49,6 +49,13 @@ static char *put_number(char *to, uint64_t n)
     else
         at[-1] = (char)('0' + n);
     return end;
+}
+
+ALWAYS_INLINE char *put_number(char *to, uint64_t n)
+{
+    if (n >= 10) return put_long_number(to, n);
+    *to = (char)('0' + n);
+    return to + 1;
 }
 
 ALWAYS_INLINE char *put_three(char *to, unsigned n)
@@ -61,16 +68,19 @@ ALWAYS_INLINE char *put_three(char *to, unsigned n)
 /* ---- text ---- */
 
 typedef signed char bytes16 __attribute__((vector_size(16)));
+typedef uint64_t    words2 __attribute__((vector_size(16)));
 
-/* Bit 7 of a byte is set when it may not be copied as it is. */
-static uint64_t unclean_bits(uint64_t w)
+/* Not zero where a byte may not be copied as it is. Signed: what is below blank
+ * includes all past ASCII. */
+ALWAYS_INLINE bytes16 unclean(bytes16 b)
 {
-    const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
-    uint64_t       quote = w ^ (ones * '"'), slash = w ^ (ones * '\\'), del = w ^ (ones * 0x7f);
-    uint64_t       low = (w - ones * 0x20) & ~w;
-    return (w | low | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
-            ((del - ones) & ~del)) &
-           tops;
+    return (b < 0x20) | (b == '"') | (b == '\\') | (b == 0x7f);
+}
+
+ALWAYS_INLINE bool is_zero(bytes16 b)
+{
+    words2 w = (words2)b;
+    return !(w[0] | w[1]);
 }
 
 ALWAYS_INLINE bytes16 move_sixteen(char *to, const char *from)
@@ -78,36 +88,45 @@ ALWAYS_INLINE bytes16 move_sixteen(char *to, const char *from)
     bytes16 b;
     memcpy(&b, from, sizeof(b));
     memcpy(to, &b, sizeof(b));
-    /* Signed: what is below blank includes all past ASCII. */
-    return (b < 0x20) | (b == '"') | (b == '\\') | (b == 0x7f);
+    return unclean(b);
 }
 
+/* Fifteen bytes or less: the first and the last eight, or four, overlapping. */
 static bool copy_short(char *to, const char *from, size_t len)
 {
-    uint64_t first = 0, last = 0;
+    words2 w = { 0x2020202020202020u, 0x2020202020202020u };
     if (len >= 8) {
+        uint64_t first, last;
         memcpy(&first, from, 8);
         memcpy(&last, from + len - 8, 8);
         memcpy(to, &first, 8);
         memcpy(to + len - 8, &last, 8);
-        return !(unclean_bits(first) | unclean_bits(last));
+        w = (words2){ first, last };
+    } else if (len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + len - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + len - 4, &last, 4);
+        w[0] = (uint64_t)first << 32 | last;
+    } else {
+        unsigned char first = (unsigned char)from[0], mid = (unsigned char)from[len / 2],
+                      last = (unsigned char)from[len - 1];
+        to[0] = (char)first;
+        to[len / 2] = (char)mid;
+        to[len - 1] = (char)last;
+        w[0] = 0x2020202020000000u | (uint64_t)(first << 16 | mid << 8 | last);
     }
-    /* Seven bytes or less, with blanks behind them. */
-    first = 0x2020202020202020u;
-    char *bytes = (char *)&first;
-    for (size_t i = 0; i < len; i++) to[i] = bytes[i] = from[i];
-    return !unclean_bits(first);
+    return is_zero(unclean((bytes16)w));
 }
 
-/* False when some byte needs escaping; what was copied is void then. */
+/* False when some byte needs escaping; what was copied is void then. `len` > 0. */
 static bool copy_clean(char *to, const char *from, size_t len)
 {
     if (len < 16) return copy_short(to, from, len);
-    bytes16 unclean = move_sixteen(to + len - 16, from + len - 16);
-    for (size_t i = 0; i + 16 < len; i += 16) unclean |= move_sixteen(to + i, from + i);
-    uint64_t halves[2];
-    memcpy(halves, &unclean, sizeof(halves));
-    return !(halves[0] | halves[1]);
+    bytes16 found = move_sixteen(to + len - 16, from + len - 16);
+    for (size_t i = 0; i + 16 < len; i += 16) found |= move_sixteen(to + i, from + i);
+    return is_zero(found);
 }
 
 static char hex_digit(unsigned n)

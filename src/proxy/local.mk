@@ -14,3 +14,6 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/plan.h \
 	src/proxy/reply.c \
 	src/proxy/worker.c src/proxy/worker.h
+src_libwharfgate_a_SOURCES += \
+	src/proxy/access_format.c \
+	src/proxy/access_log.c src/proxy/access_log.h
