@@ -21,8 +21,8 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct client *c = SSL_get_app_data(ssl);
     SSL_SESSION_free(c->dialer->session);
-    c->dialer->session = session; /* the callback's reference is ours */
-    return 1;
+    c->dialer->session = SSL_SESSION_dup(session);
+    return 0;
 }
 
 SSL_CTX *dialer_tls_new(struct dialer *d, char *groups, const char *cipher)
@@ -101,8 +101,13 @@ static bool tls_open(struct client *c)
     if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1) return false;
     SSL_set_app_data(c->ssl, c);
     SSL_set_tlsext_host_name(c->ssl, d->server_name);
-    if (d->resumes && d->session) SSL_set_session(c->ssl, d->session);
-    return true;
+    if (!d->resumes || !d->session) return true;
+    /* A copy: libssl spoils the session that a connection came from once the connection
+     * gets a ticket of its own, and others may be about to use it. */
+    SSL_SESSION *session = SSL_SESSION_dup(d->session);
+    bool         is_set = session && SSL_set_session(c->ssl, session) == 1;
+    SSL_SESSION_free(session);
+    return is_set;
 }
 
 void client_dial(struct client *c)
