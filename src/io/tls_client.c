@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "io/tls_internal.h"
 
+enum { LINE_BYTES = 200 };
+
 static const unsigned char alpn_http[] = "\x08http/1.1";
 static const unsigned char alpn_both[] = "\x02h2\x08http/1.1";
 
@@ -26,6 +28,36 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
         c->session_name = t->name ? mem_strdup(t->name) : NULL;
     }
     return 1; /* the reference is ours */
+}
+
+/* The DNS names of a certificate, as many as fit in a line. */
+static void put_names(X509 *x, struct buffer *to)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+    int            count = sk_GENERAL_NAME_num(names);
+    for (int i = 0; i < count && to->len < LINE_BYTES; i++) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+        if (one->type != GEN_DNS) continue;
+        buffer_printf(to, "%s%.*s", to->len ? ", " : "", ASN1_STRING_length(one->d.dNSName),
+                      (const char *)ASN1_STRING_get0_data(one->d.dNSName));
+    }
+    GENERAL_NAMES_free(names);
+    if (!to->len) buffer_puts(to, "no name");
+}
+
+/* Changes no verdict; but only here the refused certificate can still be seen. */
+static int on_verify(int is_good, X509_STORE_CTX *with)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(with, SSL_get_ex_data_X509_STORE_CTX_idx());
+    int  why = X509_STORE_CTX_get_error(with);
+    if (is_good || (why != X509_V_ERR_HOSTNAME_MISMATCH && why != X509_V_ERR_IP_ADDRESS_MISMATCH))
+        return is_good;
+    struct tls   *t = tls_of(ssl);
+    struct buffer names = BUFFER_INIT;
+    put_names(X509_STORE_CTX_get0_cert(with), &names);
+    tls_fail(t, "hostname mismatch: the certificate is for %s, not for %s", names.data, t->name);
+    buffer_reset(&names);
+    return is_good;
 }
 
 static bool use_cas(SSL_CTX *context, struct slice pem, struct error *e)
@@ -67,7 +99,8 @@ static bool prepare(SSL_CTX *context, const struct tls_client_settings *s, struc
                          tls_openssl_reason());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(context, 0);
-    SSL_CTX_set_verify(context, s->verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(context, s->verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       s->verifies ? on_verify : NULL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, on_session);
     const unsigned char *alpn = s->offers_h2 ? alpn_both : alpn_http;

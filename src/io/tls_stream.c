@@ -8,8 +8,6 @@
  * Pieces of one flush share a record as far as it goes.
  */
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <stdio.h>
 
 #include "base/memory.h"
 #include "io/tls_internal.h"
@@ -40,36 +38,6 @@ const char *tls_failure(const struct tls *t)
     return t->failure ? t->failure : "";
 }
 
-/* The names of the certificate that was shown, for a mismatch. */
-static void put_names(const struct tls *t, struct buffer *to)
-{
-    X509          *x = SSL_get0_peer_certificate(t->ssl);
-    GENERAL_NAMES *names = x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
-    int            count = sk_GENERAL_NAME_num(names);
-    for (int i = 0; i < count && to->len < 200; i++) {
-        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
-        if (one->type != GEN_DNS) continue;
-        buffer_printf(to, "%s%.*s", to->len ? ", " : "", ASN1_STRING_length(one->d.dNSName),
-                      (const char *)ASN1_STRING_get0_data(one->d.dNSName));
-    }
-    GENERAL_NAMES_free(names);
-}
-
-static void fail_verify(struct tls *t)
-{
-    long          why = SSL_get_verify_result(t->ssl);
-    struct buffer names = BUFFER_INIT;
-    if (why == X509_V_ERR_HOSTNAME_MISMATCH || why == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-        put_names(t, &names);
-        tls_fail(t, "hostname mismatch: the certificate is for %s, not for %s",
-                 names.len ? names.data : "no name", t->name ? t->name : "the peer");
-    } else {
-        tls_fail(t, "the peer's certificate is not accepted: %s",
-                 X509_verify_cert_error_string(why));
-    }
-    buffer_reset(&names);
-}
-
 static void fail_by_queue(struct tls *t)
 {
     unsigned long error = ERR_peek_error();
@@ -79,7 +47,8 @@ static void fail_by_queue(struct tls *t)
         tls_fail(t, "the peer sent the alert \"%s\"",
                  SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
     else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        fail_verify(t);
+        tls_fail(t, "the peer's certificate is not accepted: %s",
+                 X509_verify_cert_error_string(SSL_get_verify_result(t->ssl)));
     else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
         tls_fail(t, "the client sent no certificate, and one is required");
     else if (reason == SSL_R_HTTP_REQUEST)
@@ -160,7 +129,8 @@ enum tls_result tls_handshake(struct tls *t)
 /* Without a call to OpenSSL where it could only say that it wants more. */
 static bool is_dry(const struct tls *t)
 {
-    return !t->in_bytes && !t->has_ended && !SSL_has_pending(t->ssl);
+    return !t->in_bytes && !t->has_ended && !SSL_has_pending(t->ssl) &&
+           !(SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN);
 }
 
 enum tls_result tls_read(struct tls *t, char *to, size_t capacity, size_t *got)

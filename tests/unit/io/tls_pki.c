@@ -105,17 +105,19 @@ void pki_put_encrypted_key(struct buffer *to, const struct pki *p)
     drain(bio, to);
 }
 
-void pki_put_ocsp(struct buffer *to, const struct pki *p, const struct pki *issuer, bool is_good,
-                  long until_s)
+void pki_put_ocsp(struct buffer *to, const struct pki_ocsp *o)
 {
     OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
-    OCSP_CERTID    *id = OCSP_cert_to_id(EVP_sha1(), p->x, issuer->x);
+    OCSP_CERTID    *id = OCSP_cert_to_id(EVP_sha1(), o->about->x, o->issuer->x);
     time_t          now = time(NULL);
     ASN1_TIME      *from = ASN1_TIME_set(NULL, now - 7 * 24 * 3600);
-    ASN1_TIME      *until = ASN1_TIME_set(NULL, now + until_s);
-    OCSP_basic_add1_status(basic, id, is_good ? V_OCSP_CERTSTATUS_GOOD : V_OCSP_CERTSTATUS_REVOKED,
-                           0, is_good ? NULL : from, from, until);
-    OCSP_basic_sign(basic, issuer->x, issuer->key, EVP_sha256(), NULL, 0);
+    ASN1_TIME      *until = ASN1_TIME_set(NULL, now + o->until_s);
+    OCSP_basic_add1_status(basic, id,
+                           o->is_revoked ? V_OCSP_CERTSTATUS_REVOKED : V_OCSP_CERTSTATUS_GOOD, 0,
+                           o->is_revoked ? from : NULL, from, until);
+    int is_signed = OCSP_basic_sign(basic, o->signer->x, o->signer->key, EVP_sha256(), NULL, 0);
+    assert(is_signed);
+    (void)is_signed;
     OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
     unsigned char *der = NULL;
     int            len = i2d_OCSP_RESPONSE(response, &der);

@@ -30,6 +30,11 @@ void       pki_free(struct pki *p);
 void pki_put_cert(struct buffer *to, const struct pki *p);
 void pki_put_key(struct buffer *to, const struct pki *p);
 void pki_put_encrypted_key(struct buffer *to, const struct pki *p);
-/* A DER response about `p`: good or revoked, current until `until_s` from now. */
-void pki_put_ocsp(struct buffer *to, const struct pki *p, const struct pki *issuer, bool is_good,
-                  long until_s);
+struct pki_ocsp {
+    const struct pki *about, *issuer, *signer;
+    bool              is_revoked;
+    long              until_s; /* from now */
+};
+
+/* A response in DER. */
+void pki_put_ocsp(struct buffer *to, const struct pki_ocsp *o);
