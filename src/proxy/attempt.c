@@ -227,7 +227,7 @@ static struct slice make_preamble(struct exchange *x, enum setting_proxy_protoco
 {
     struct address local;
     if (version == PROXY_PROTOCOL_OFF) return slice_make("", 0);
-    char *text = arena_alloc(&x->arena, PROXY_HEADER_MAX);
+    char *text = arena_alloc(&x->arena, PROXY_WRITE_MAX);
     conn_local(&x->downstream->conn, &local);
     size_t len = proxy_protocol_write(version == PROXY_PROTOCOL_V1 ? 1 : 2, &x->client, &local, text);
     return slice_make(text, len);

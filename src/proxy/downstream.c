@@ -195,17 +195,17 @@ static void take_proxy_header(struct downstream *d, const char *data, size_t len
     struct proxy_header header;
     if (!d->preface) d->preface = mem_zalloc(sizeof(*d->preface));
     buffer_put(d->preface, data, len);
-    ssize_t used = proxy_protocol_parse(d->preface->data, d->preface->len, &header);
-    if (used == 0) return;
-    if (used < 0) {
+    enum proxy_status status = proxy_protocol_parse(d->preface->data, d->preface->len, &header);
+    if (status == PROXY_NEEDS_MORE) return;
+    if (status == PROXY_INVALID) {
         log_debug(d->worker->log, "PROXY header refused: %s", header.reason);
         close_now(d, true);
         return;
     }
-    if (header.has_addresses) d->peer = header.source;
+    if (!header.is_local) d->peer = header.src;
     struct buffer *kept = d->preface;
     d->preface = NULL;
-    open_behind_proxy(d, slice_from(buffer_slice(kept), (size_t)used));
+    open_behind_proxy(d, slice_from(buffer_slice(kept), header.used));
     buffer_reset(kept);
     free(kept);
 }

@@ -60,6 +60,7 @@ struct worker {
     uint64_t         connection_max; /* this worker's share of limits.max_connections */
     uint64_t         id_prefix;      /* of request ids */
     uint64_t         id_next;
+    char             id_text[16]; /* id_prefix in hexadecimal */
     bool             is_draining;
     /* Called on the worker's thread when is_draining and nothing is left. */
     void (*on_drained)(struct worker *w);
