@@ -17,3 +17,4 @@ src_libwharfgate_a_SOURCES += \
 src_libwharfgate_a_SOURCES += \
 	src/proxy/access_format.c \
 	src/proxy/access_log.c src/proxy/access_log.h
+src_libwharfgate_a_SOURCES += src/proxy/stats.c src/proxy/stats.h
