@@ -92,6 +92,8 @@ static void blocks_go_back_to_the_pool(void **state)
     (void)state;
     for (int i = 0; i < 5; i++) memset(arena_alloc(&arena, 600), 1, 600);
     assert_int_equal(arena_bytes(&arena), 5 * BLOCK_BYTES);
+    memset(arena_alloc(&arena, BLOCK_BYTES), 1, BLOCK_BYTES);
+    assert_in_range(arena_bytes(&arena), 6 * BLOCK_BYTES, 7 * BLOCK_BYTES);
     arena_reset(&arena);
     assert_int_equal(arena_bytes(&arena), 0);
 #ifndef __SANITIZE_ADDRESS__
