@@ -8,4 +8,6 @@ src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
 	src/io/deadline.c src/io/deadline.h \
 	src/io/listener.c src/io/listener.h \
 	src/io/loop.c src/io/loop.h \
-	src/io/mailbox.c src/io/mailbox.h
+	src/io/mailbox.c src/io/mailbox.h \
+	src/io/proxy_protocol.c src/io/proxy_protocol.h \
+	src/io/resolve.c src/io/resolve.h

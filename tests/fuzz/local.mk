@@ -8,6 +8,7 @@
 # `make check` replays every corpus. Without --enable-fuzz the programs are
 # ordinary ones whose main() is replay.c; with it they are libFuzzer's.
 FUZZ_TARGETS =
+FUZZ_TARGETS += proxy_protocol
 
 # ---- how they are built ----
 
