@@ -11,7 +11,8 @@
  * whose TAT has passed needs no memory: forgetting it changes nothing.
  *
  * Keys are hashed with a random secret into sets of three; when all three are
- * in use, the one that would be full soonest makes room, which is counted.
+ * in use, the one that would be full soonest makes room, which is counted. Of
+ * a million keys less than one pair shares a bucket because their hashes agree.
  */
 #pragma once
 
@@ -34,15 +35,17 @@ struct gcra_decision {
     uint64_t reset_ms;       /* until the bucket is full again */
 };
 
-/* `count` a period; rounded so that the rate is never exceeded. */
+/* `count` a period, neither of them 0; rounded so that the rate is never exceeded. */
 struct gcra_rule gcra_rule_make(uint64_t count, uint64_t period_ms, uint32_t burst);
 
-/* Room for at least `bytes` / 32 sets of three keys; pages are touched as they
- * are used. */
+/* At most `bytes` (a power of two is used whole, and at least 4 KiB); 32 hold three
+ * keys, and memory is touched as it is used. 64 MiB keep a million keys that are all
+ * in use with 4 in a thousand forgotten early. */
 struct gcra_table *gcra_table_new(size_t bytes);
 void               gcra_table_free(struct gcra_table *t);
 
-/* Any thread. Takes one request of `key` at `now_ns` (monotonic, never 0). */
+/* Any thread. Takes one request of `key` at `now_ns` (monotonic; threads may differ by a
+ * little). A refused one changes nothing. */
 struct gcra_decision gcra_take(struct gcra_table *t, struct slice key, const struct gcra_rule *rule,
                                uint64_t now_ns);
 

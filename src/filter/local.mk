@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += src/filter/gcra.c src/filter/gcra.h
