@@ -79,8 +79,7 @@ static void stamp(struct answer *answers, size_t count, time_t now)
     for (size_t i = 0; i < count; i++) memcpy(answers[i].date, text, DATE_LEN);
 }
 
-static const struct answer *answer_for(const char *head, const struct answer *answers,
-                                       size_t count)
+static const struct answer *answer_for(const char *head, const struct answer *answers, size_t count)
 {
     const char *path = strchr(head, ' ');
     if (!path) return answers;
@@ -154,7 +153,7 @@ static void accept_all(int epoll, int listener)
 static int listener_open(const char *address, int port)
 {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || inet_pton(AF_INET, address, &at.sin_addr) != 1) die(address);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
     if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 4096) < 0) die("listen");

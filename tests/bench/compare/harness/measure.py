@@ -155,7 +155,7 @@ class Bench:
 
     def idle(self, proxy, scenario):
         values = {}
-        for metric, uses in (("idle_bytes", True), ("idle_fresh_bytes", False)):
+        for metric, uses in (("idle_bytes", False), ("idle_used_bytes", True)):
             instance = self.start(proxy)
             self.stretch(instance, scenario, 2000)
             before = machine.settled_pss(instance.pid)
@@ -184,21 +184,23 @@ class Bench:
         result = busy.result()
         self.stop([busy])
         self.check(instance, scenario, result, requests)
+        if not instance.has_reloaded(3):
+            raise BenchError(f"{proxy.name} does not serve the last configuration")
         self.stop([instance])
         return {"failed": result["failed"], "raced": result["raced"], "reloads": len(reloads),
                 "memory_peak": peak / before, "memory_before_mb": before / 1e6,
                 "p99_us": result["latency_ns"]["p99"] / 1000}
 
-    @staticmethod
-    def watch(instance, generator, reloads=None):
-        """Samples memory until the load is done; reloads each second where asked to."""
-        samples = []
-        while not generator.is_done(0.05):
+    def watch(self, instance, generator, reloads=None):
+        """Samples memory until the load is done, most often after a reload; reloads each
+        second where there is a list to note it in."""
+        samples, last = [], generator.started
+        while not generator.is_done(0.01 if time.monotonic() - last < 0.4 else 0.05):
             samples.append(machine.pss_bytes(instance.pid))
-            due = generator.started + (len(reloads) + 1) * RELOAD_EVERY if reloads is not None else 0
-            if reloads is not None and time.monotonic() >= due:
-                instance.reload()
-                reloads.append(time.monotonic())
+            if reloads is not None and time.monotonic() - last >= RELOAD_EVERY:
+                instance.reload(self)
+                last = time.monotonic()
+                reloads.append(last)
         return samples or [machine.pss_bytes(instance.pid)]
 
     # Counts, once a proxy and scenario

@@ -113,6 +113,7 @@ class Instance:
         self.ports = dict(zip(("plain", "ecdsa", "rsa"), machine.free_ports(3)))
         self.dir = bench.new_dir(proxy.name)
         self.access_log = self.dir / "access.log"
+        self.generation = 0
         config = self._write_config(bench)
         command = [*prefix, *proxy.command(proxy.place.inside(config), self.variant)]
         self.output = open(self.access_log if proxy.name == "haproxy" and "log" in self.variant
@@ -135,26 +136,27 @@ class Instance:
         text = template.render((CONFIGS / self.proxy.config).read_text(), {
             "RUN": inside(self.dir), "LOG": inside(self.access_log), "CERTS": inside(bench.certs),
             "ORIGIN": bench.origin_port, "HOSTMAP": inside(hostmap),
-            "FILES": machine.file_limit(), "hosts": hosts,
+            "FILES": machine.file_limit(), "GENERATION": self.generation, "hosts": hosts,
             **{name.upper(): port for name, port in self.ports.items()},
             **{word: word in self.variant for word in ("log", "single", "reload")}})
         path = self.dir / self.proxy.config
         path.write_text(text)
         return path
 
-    def _answers(self, host):
+    def _answer(self, host):
+        request = f"GET /1k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         try:
             with socket.create_connection(("127.0.0.1", self.ports["plain"]), timeout=60) as s:
-                s.sendall(f"GET /1k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-                return s.recv(64).startswith(b"HTTP/1.1 200")
+                s.sendall(request.encode())
+                return b"".join(iter(lambda: s.recv(65536), b""))
         except OSError:
-            return False
+            return b""
 
     def _wait_until_ready(self, bench, seconds):
         """Seconds from the start to the first good answer."""
         host = f"h0.{bench.host}" if "hosts" in self.variant else bench.host
         while time.monotonic() - self.process.started < seconds:
-            if self._answers(host):
+            if self._answer(host).startswith(b"HTTP/1.1 200"):
                 return time.monotonic() - self.process.started
             if not self.process.is_running():
                 break
@@ -163,8 +165,20 @@ class Instance:
         said = (self.dir / "errors").read_text(errors="replace")[-2000:]
         raise BenchError(f"{self.proxy.name} does not answer; it said:\n{said}")
 
-    def reload(self):
+    def reload(self, bench):
+        """With a configuration that differs, so that it cannot be passed over."""
+        self.generation += 1
+        self._write_config(bench)
         self.process.popen.send_signal(self.proxy.reload_signal)
+
+    def has_reloaded(self, seconds):
+        """Whether the newest configuration is in force within that time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self._answer("generation.test").endswith(b"generation %d" % self.generation):
+                return True
+            time.sleep(0.01)
+        return False
 
     def stop(self):
         self.process.stop()

@@ -125,6 +125,7 @@ def markdown(results, has_targets):
              f"{results['rounds']} rounds, {results['date']}.", "",
              "Made by:", "", *(f"    {command}" for command in results["commands"]), "",
              "Medians, and in brackets the least and the greatest of the rounds.", ""]
+    lines += [f"Not measured: {problem}\n" for problem in results.get("problems", ())]
     lines += scenario_table(results, proxies)
     if has_targets:
         lines += ["Targets:", "", *target_table(results)]

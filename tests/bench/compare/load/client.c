@@ -297,17 +297,12 @@ void client_on_event(struct client *c, uint32_t events)
 {
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) c->has_hangup = true;
     switch (c->state) {
-    case CLIENT_CLOSED:
-        return;
+    case CLIENT_CLOSED: return;
     case CLIENT_CONNECTING:
         if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) connected(c);
         return;
-    case CLIENT_HANDSHAKING:
-        handshake(c);
-        return;
-    case CLIENT_SENDING:
-        flush_out(c);
-        return;
+    case CLIENT_HANDSHAKING: handshake(c); return;
+    case CLIENT_SENDING: flush_out(c); return;
     case CLIENT_IDLE:
     case CLIENT_HEAD:
     case CLIENT_BODY:

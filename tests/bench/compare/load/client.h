@@ -18,11 +18,11 @@ enum client_state {
     CLIENT_CLOSED,
     CLIENT_CONNECTING,
     CLIENT_HANDSHAKING,
-    CLIENT_IDLE,    /* open, no request */
+    CLIENT_IDLE, /* open, no request */
     CLIENT_SENDING,
-    CLIENT_HEAD,    /* waits for the answer's head */
+    CLIENT_HEAD, /* waits for the answer's head */
     CLIENT_BODY,
-    CLIENT_ENDING,  /* answered; the server has said that it will close */
+    CLIENT_ENDING, /* answered; the server has said that it will close */
 };
 
 enum client_end {
@@ -39,10 +39,10 @@ struct client {
     int               fd;
     enum client_state state;
     SSL              *ssl;
-    unsigned          served;   /* answers on this connection */
+    unsigned          served;     /* answers on this connection */
     bool              has_hangup; /* the peer's FIN is behind what is being read */
     uint16_t          status;
-    bool              closes;   /* this answer is the connection's last */
+    bool              closes; /* this answer is the connection's last */
     uint64_t          body_left;
     size_t            out_len, out_sent, head_have;
     /* The caller's: */

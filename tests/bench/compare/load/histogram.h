@@ -7,7 +7,10 @@
 
 #include <stdint.h>
 
-enum { HISTOGRAM_SUB_BITS = 7, HISTOGRAM_BUCKETS = (64 - HISTOGRAM_SUB_BITS) << HISTOGRAM_SUB_BITS };
+enum {
+    HISTOGRAM_SUB_BITS = 7,
+    HISTOGRAM_BUCKETS = (64 - HISTOGRAM_SUB_BITS) << HISTOGRAM_SUB_BITS
+};
 
 struct histogram {
     uint64_t count, sum, max;

@@ -35,10 +35,10 @@ enum { EVENTS = 512, DIALS_AT_ONCE = 64, ATTEMPTS_MAX = 4, SCRATCH = 256 * 1024 
 #define NS_PER_S UINT64_C(1000000000)
 
 struct options {
-    char       *target, *host, *path, *groups, *cipher;
-    unsigned    connections, hosts, source_addresses, deadline_s;
-    uint64_t    requests, warm_up, rate;
-    bool        is_tls, connection_each, resumes, once;
+    char    *target, *host, *path, *groups, *cipher;
+    unsigned connections, hosts, source_addresses, deadline_s;
+    uint64_t requests, warm_up, rate;
+    bool     is_tls, connection_each, resumes, once;
 };
 
 struct figures {
@@ -51,7 +51,7 @@ struct load {
     struct client   *clients;
     unsigned         dialled, opening, open;
     uint64_t         total, issued, finished; /* of this phase */
-    struct client  **resting; /* ring of clients without a request */
+    struct client  **resting;                 /* ring of clients without a request */
     unsigned         resting_head, resting_count;
     struct client  **waiting; /* those whose request has to be tried again */
     unsigned         waiting_count;
@@ -75,21 +75,19 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-/* The head that a browser sends. */
+/* What every client sends; browsers add more. */
 static void write_request(struct load *l, struct client *c)
 {
     const struct options *o = &l->options;
     char                  host[64];
     l->random ^= l->random << 13, l->random ^= l->random >> 7, l->random ^= l->random << 17;
-    if (o->hosts)
-        snprintf(host, sizeof(host), "h%u.%s", (unsigned)(l->random % o->hosts), o->host);
+    if (o->hosts) snprintf(host, sizeof(host), "h%u.%s", (unsigned)(l->random % o->hosts), o->host);
     int n = snprintf(c->out, sizeof(c->out),
                      "GET %s HTTP/1.1\r\n"
                      "Host: %s\r\n"
                      "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 "
                      "Firefox/128.0\r\n"
-                     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
-                     "Accept-Language: en-US,en;q=0.5\r\n"
+                     "Accept: */*\r\n"
                      "Accept-Encoding: gzip, deflate, br, zstd\r\n%s\r\n",
                      o->path, o->hosts ? host : o->host,
                      o->connection_each ? "Connection: close\r\n" : "");
@@ -256,7 +254,7 @@ static void send_due(struct load *l)
 static void turn(struct load *l, int timeout_ms)
 {
     struct epoll_event events[EVENTS];
-    bool has_work = !l->rate && !l->options.once && l->resting_count && may_issue(l);
+    bool               has_work = !l->rate && !l->options.once && l->resting_count && may_issue(l);
     if (l->waiting_count || has_work) timeout_ms = 0;
     int ready = epoll_wait(l->dialer.epoll, events, EVENTS, timeout_ms);
     if (ready < 0 && errno != EINTR) die("epoll_wait");
@@ -359,19 +357,23 @@ static uint64_t number(const char *text)
 static struct options parse_options(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        { "target", 1, NULL, 't' },      { "host", 1, NULL, 'h' },
-        { "path", 1, NULL, 'p' },        { "groups", 1, NULL, 'g' },
-        { "cipher", 1, NULL, 'x' },      { "connections", 1, NULL, 'c' },
-        { "hosts", 1, NULL, 'H' },       { "sources", 1, NULL, 's' },
-        { "deadline", 1, NULL, 'd' },    { "requests", 1, NULL, 'n' },
-        { "warm-up", 1, NULL, 'w' },     { "rate", 1, NULL, 'r' },
-        { "tls", 0, NULL, 'T' },         { "connection-each", 0, NULL, 'e' },
-        { "resume", 0, NULL, 'R' },      { "once", 0, NULL, 'o' },
+        { "target", 1, NULL, 't' },   { "host", 1, NULL, 'h' },
+        { "path", 1, NULL, 'p' },     { "groups", 1, NULL, 'g' },
+        { "cipher", 1, NULL, 'x' },   { "connections", 1, NULL, 'c' },
+        { "hosts", 1, NULL, 'H' },    { "sources", 1, NULL, 's' },
+        { "deadline", 1, NULL, 'd' }, { "requests", 1, NULL, 'n' },
+        { "warm-up", 1, NULL, 'w' },  { "rate", 1, NULL, 'r' },
+        { "tls", 0, NULL, 'T' },      { "connection-each", 0, NULL, 'e' },
+        { "resume", 0, NULL, 'R' },   { "once", 0, NULL, 'o' },
         { NULL, 0, NULL, 0 },
     };
-    struct options o = { .target = "127.0.0.1:80", .host = "bench.test", .path = "/1k",
-                         .groups = "X25519", .cipher = "TLS_AES_128_GCM_SHA256",
-                         .connections = 64, .deadline_s = 60 };
+    struct options o = { .target = "127.0.0.1:80",
+                         .host = "bench.test",
+                         .path = "/1k",
+                         .groups = "X25519",
+                         .cipher = "TLS_AES_128_GCM_SHA256",
+                         .connections = 64,
+                         .deadline_s = 60 };
     int            found;
     while ((found = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
         switch (found) {
@@ -419,7 +421,8 @@ static void load_init(struct load *l, struct options options)
     d->scratch_len = SCRATCH;
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (!l->clients || !l->resting || !l->waiting || !d->scratch || d->epoll < 0 || l->timer < 0) die("start");
+    if (!l->clients || !l->resting || !l->waiting || !d->scratch || d->epoll < 0 || l->timer < 0)
+        die("start");
     struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
     if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, l->timer, &e) < 0) die("epoll_ctl");
     d->source_addresses = options.source_addresses;
