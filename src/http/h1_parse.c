@@ -126,8 +126,9 @@ static bool parse_method(struct http_head *head, const char **at, struct http_fa
     const char *p = *at;
     while (http_char_is(*p, CHAR_TOKEN)) p++;
     head->method_name = slice_make(*at, (size_t)(p - *at));
-    if (head->method_name.len == 0 || *p != ' ')
-        return refuse_byte(*p == '\r' && p[1] == '\n' ? ' ' : *p, "bad_method", f);
+    if (head->method_name.len == 0)
+        return http_refuse(f, 400, *p == '\n' ? "bare_lf" : "bad_method");
+    if (*p != ' ') return refuse_byte(*p == '\r' && p[1] == '\n' ? ' ' : *p, "bad_method", f);
     head->method = http_method_lookup(head->method_name);
     *at = p + 1;
     if (head->method == HTTP_CONNECT) return http_refuse(f, 405, "connect_refused");
@@ -266,7 +267,7 @@ bool h1_check_begun_request(struct slice begun, const struct http_limits *limits
 {
     if (!check_line_length(begun, limits, f)) return false;
     if (begun.len && !http_char_is(begun.data[0], CHAR_TOKEN))
-        return refuse_byte(begun.data[0], "bad_method", f);
+        return http_refuse(f, 400, begun.data[0] == '\n' ? "bare_lf" : "bad_method");
     if (slice_find(begun, '\n') < begun.len) {
         struct h1_message scratch = { 0 };
         if (!parse_request_line(&scratch, begun.data, f)) return false;
@@ -295,13 +296,9 @@ bool h1_parse_request(struct h1_message *m, struct slice text, struct arena *a,
 static const char *parse_status_line(struct h1_message *m, const char *p, struct http_fault *f)
 {
     static const char *const malformed = "bad_status_line";
-    if (memcmp(p, "HTTP/", 5) != 0) {
-        http_refuse(f, 502, malformed);
-        return NULL;
-    }
     p = parse_version(p, m, f);
-    if (!p) return NULL;
     http_refuse(f, 502, malformed);
+    if (!p) return NULL;
     if (*p != ' ') return NULL;
     unsigned status = 0;
     for (p++; *p >= '0' && *p <= '9' && status < 1000; p++)

@@ -352,7 +352,7 @@ static size_t step_trailers(struct h1_codec *c, const char *data, size_t len)
     size_t most = c->base.limits->trailer_bytes + (size_t)2;
     size_t n = keep(c, data, len, most + 1);
     size_t all = h1_trailers_length(c->begun->data, c->begun->len, before);
-    if (all) {
+    if (all && all <= most) {
         receive_trailers(c, c->begun->data, all, len - (all - before));
         return all - before;
     }

@@ -1,1 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/http/field_test
+tests_unit_http_field_test_SOURCES = tests/unit/http/field_test.c
+check_PROGRAMS += tests/unit/http/h1_codec_test
+tests_unit_http_h1_codec_test_SOURCES = tests/unit/http/h1_codec_test.c \
+	tests/unit/http/h1_peer.c tests/unit/http/h1_peer.h
+check_PROGRAMS += tests/unit/http/h1_mirror_test
+tests_unit_http_h1_mirror_test_SOURCES = tests/unit/http/h1_mirror_test.c \
+	tests/unit/http/h1_peer.c tests/unit/http/h1_peer.h tests/unit/http/h1_request_cases.h
+check_PROGRAMS += tests/unit/http/h1_parse_test
+tests_unit_http_h1_parse_test_SOURCES = tests/unit/http/h1_parse_test.c
+check_PROGRAMS += tests/unit/http/h1_request_test
+tests_unit_http_h1_request_test_SOURCES = tests/unit/http/h1_request_test.c \
+	tests/unit/http/h1_peer.c tests/unit/http/h1_peer.h tests/unit/http/h1_request_cases.h
+check_PROGRAMS += tests/unit/http/h1_response_test
+tests_unit_http_h1_response_test_SOURCES = tests/unit/http/h1_response_test.c \
+	tests/unit/http/h1_peer.c tests/unit/http/h1_peer.h
+check_PROGRAMS += tests/unit/http/uri_test
+tests_unit_http_uri_test_SOURCES = tests/unit/http/uri_test.c
