@@ -136,7 +136,8 @@ static void check_listeners(struct conf_parser *p)
         struct listener_settings *l = &s->listeners[i];
         check_redirect(p, l);
         for (size_t k = 0; k < l->addresses.count; k++) {
-            struct slice                    address = l->addresses.items[k];
+            struct slice address = l->addresses.items[k];
+            if (slice_ends_with(address, S(":0"))) continue; /* a port of its own */
             const struct listener_settings *first = map_put(&seen, plain_address(address), l);
             if (first)
                 conf_report_add(p->report, CONF_ERROR, &l->at,

@@ -62,7 +62,7 @@ static bool put_variable(struct expansion *x, struct slice inside)
     return false;
 }
 
-static void expand_all(struct expansion *x, struct slice rest)
+static bool expand_all(struct expansion *x, struct slice rest)
 {
     for (;;) {
         size_t start = find_text(rest, S("${"));
@@ -79,21 +79,22 @@ static void expand_all(struct expansion *x, struct slice rest)
         if (close == rest.len) {
             conf_report_error(x->report, x->at, S("write `$${` for a plain `${`"),
                               "`${` without its `}`");
-            return;
+            return false;
         }
-        if (!put_variable(x, slice_make(rest.data + 2, close - 2))) return;
+        if (!put_variable(x, slice_make(rest.data + 2, close - 2))) return false;
         rest = slice_from(rest, close + 1);
     }
     buffer_put_slice(&x->out, rest);
+    return true;
 }
 
-struct slice conf_expand(struct slice raw, const struct conf_place *at, struct arena *a,
-                         struct conf_budget *budget, struct conf_report *r)
+bool conf_expand(struct slice *text, const struct conf_place *at, struct arena *a,
+                 struct conf_budget *budget, struct conf_report *r)
 {
-    if (find_text(raw, S("${")) == raw.len) return raw;
+    if (find_text(*text, S("${")) == text->len) return true;
     struct expansion x = { at, a, budget, r, BUFFER_INIT };
-    expand_all(&x, raw);
-    struct slice done = arena_copy(a, buffer_slice(&x.out));
+    bool             is_good = expand_all(&x, *text);
+    *text = arena_copy(a, buffer_slice(&x.out));
     buffer_reset(&x.out);
-    return done;
+    return is_good;
 }

@@ -7,7 +7,7 @@
 
 #include "conf/tree.h"
 
-/* `raw` itself when there is nothing to do, else a copy in the arena. After an
- * error, what could be made of it. */
-struct slice conf_expand(struct slice raw, const struct conf_place *at, struct arena *a,
-                         struct conf_budget *budget, struct conf_report *r);
+/* Replaces *text by a copy in the arena, if there is anything to expand. False
+ * after reporting. */
+bool conf_expand(struct slice *text, const struct conf_place *at, struct arena *a,
+                 struct conf_budget *budget, struct conf_report *r);

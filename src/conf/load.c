@@ -73,3 +73,43 @@ struct settings *conf_load_text(const char *name, struct slice text,
 {
     return load(name, &text, reader, r);
 }
+
+/* ---- what a reload leaves as it is ---- */
+
+struct restart_check {
+    struct conf_report *report;
+    struct buffer       before;
+    struct buffer       after;
+};
+
+static void compare_row(struct restart_check *c, const struct conf_section *section,
+                        const struct conf_row *row, const void *running, const void *next)
+{
+    c->before.len = c->after.len = 0;
+    conf_write_row(row, running, &c->before);
+    conf_write_row(row, next, &c->after);
+    if (slice_eq(buffer_slice(&c->before), buffer_slice(&c->after))) return;
+    bool is_root = section == &conf_root_section;
+    conf_report_add(c->report, CONF_WARNING, NULL, "`%s%s%s` changes only at a restart",
+                    is_root ? "" : section->title, is_root ? "" : ".", row->key);
+}
+
+static void compare(struct restart_check *c, const struct conf_section *section,
+                    const void *running, const void *next)
+{
+    for (const struct conf_row *row = section->rows; row->key; row++) {
+        if (row->flags & CONF_AT_RESTART) compare_row(c, section, row, running, next);
+        if (row->shape == CONF_INLINE)
+            compare(c, row->section, (const char *)running + row->offset,
+                    (const char *)next + row->offset);
+    }
+}
+
+void conf_report_restart(const struct settings *running, const struct settings *next,
+                         struct conf_report *r)
+{
+    struct restart_check c = { r, BUFFER_INIT, BUFFER_INIT };
+    compare(&c, &conf_root_section, running, next);
+    buffer_reset(&c.before);
+    buffer_reset(&c.after);
+}

@@ -60,6 +60,10 @@ struct settings *conf_load_text(const char *name, struct slice text,
                                 const struct conf_reader *reader, struct conf_report *r);
 void             settings_free(struct settings *s);
 
+/* Warns of each setting of `next` that only a restart would change. */
+void conf_report_restart(const struct settings *running, const struct settings *next,
+                         struct conf_report *r);
+
 /* Generated from the tables: docs/reference.md, the JSON Schema. */
 void conf_emit_reference(struct buffer *to);
 void conf_emit_schema(struct buffer *to);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
 	src/conf/check.c src/conf/check.h \
+	src/conf/emit_reference.c src/conf/emit_schema.c src/conf/emit.h \
 	src/conf/expand.c src/conf/expand.h \
 	src/conf/include.c src/conf/include.h \
 	src/conf/load.c src/conf/load.h \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "conf/scan.h"
 
 enum { QUOTED_LINE_MAX = 160, QUOTED_TEXT_MAX = 80 };
 
@@ -113,15 +114,17 @@ static struct slice source_line(const struct conf_source *s, uint32_t number)
     return rest;
 }
 
-static char shown(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f ? (c == '\t' ? ' ' : '?') : c;
-}
-
+/* What is no text becomes "?", so that a file cannot write to a terminal. */
 static struct slice printable(struct arena *a, struct slice s)
 {
     char *copy = arena_alloc(a, s.len + 1);
-    for (size_t i = 0; i < s.len; i++) copy[i] = shown(s.data[i]);
+    for (size_t i = 0; i < s.len;) {
+        size_t len = conf_character(s.data + i, s.len - i);
+        memcpy(copy + i, s.data + i, len ? len : 1);
+        if (!len) copy[i] = '?';
+        if (copy[i] == '\t' || copy[i] == '\n') copy[i] = ' ';
+        i += len ? len : 1;
+    }
     copy[s.len] = '\0';
     return slice_make(copy, s.len);
 }

@@ -36,6 +36,13 @@ static const char *fault_of(uint32_t code, uint32_t next)
     return NULL;
 }
 
+size_t conf_character(const char *text, size_t len)
+{
+    uint32_t code = 0;
+    size_t   bytes = decode((const unsigned char *)text, len, &code);
+    return bytes && !fault_of(code, 0) ? bytes : 0;
+}
+
 bool conf_scan(const char *file, struct slice text, struct conf_report *r)
 {
     const unsigned char *p = (const unsigned char *)text.data, *end = p + text.len;

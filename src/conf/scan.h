@@ -8,5 +8,9 @@
 
 #include "conf/report.h"
 
+/* Bytes of the UTF-8 character at the front; 0 when it is none, or one that no
+ * file may hold (a control character, but for tab and line feed). */
+size_t conf_character(const char *text, size_t len);
+
 /* False after reporting. */
 bool conf_scan(const char *file, struct slice text, struct conf_report *r);

@@ -117,13 +117,16 @@ static struct slice without_newline(struct slice s)
 }
 
 /* The content of the file that "file:/path" names. False after reporting. */
-static bool read_secret_file(struct conf_parser *p, const struct conf_node *n, struct slice *text)
+static bool read_secret_file(struct conf_parser *p, const struct conf_row *row,
+                             const struct conf_node *n, struct slice *text)
 {
     struct buffer content = BUFFER_INIT;
     struct error  e = { "" };
     struct slice  path = conf_path_beside(p->arena, n->at.file, slice_from(n->text, 5));
     bool is_read = p->reader->read(p->reader->arg, path.data, SECRET_FILE_BYTES_MAX, &content, &e);
-    if (!is_read) conf_report_error(p->report, &n->at, (struct slice){ 0 }, "%s", e.text);
+    if (!is_read)
+        conf_report_error(p->report, &n->at, (struct slice){ 0 }, "%s: %s", title_of(p, row),
+                          e.text);
     *text = arena_copy(p->arena, without_newline(buffer_slice(&content)));
     buffer_reset(&content);
     return is_read;
@@ -145,6 +148,7 @@ static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
     struct error e = { "" };
     struct slice text = n->text;
     if (row->flags & CONF_SECRET) conf_report_hide(p->report, &n->at, n->end_line, n->end_column);
+    if (n->is_broken) return false;
     if (n->kind != CONF_SCALAR || conf_node_is_null(n)) {
         if (row->flags & CONF_NULLABLE && n->kind == CONF_SCALAR) return true;
         p->hint = (struct slice){ 0 };
@@ -152,7 +156,7 @@ static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
         return false;
     }
     if (row->flags & CONF_FROM_FILE && slice_starts_with(text, S("file:")) &&
-        !read_secret_file(p, n, &text))
+        !read_secret_file(p, row, n, &text))
         return false;
     p->hint = (struct slice){ 0 };
     p->node = n;

@@ -24,6 +24,8 @@ struct conf_type {
                  struct error *e);
     /* Field -> canonical text. */
     void (*write)(const struct conf_row *row, const void *field, struct buffer *to);
+    /* A bound of the row (of a text: of its length) as one would write it. */
+    void (*put_bound)(struct buffer *to, uint64_t bound);
 };
 
 enum conf_shape {

@@ -35,6 +35,15 @@ static const struct conf_section certificate_section = {
     .intro = "One certificate with its key. The one whose names fit the client's SNI is used, an "
              "exact name before a wildcard; the first one when none fits. An RSA and an ECDSA "
              "certificate for the same name may stand side by side.",
+    .example = "listeners:\n"
+               "  shops:\n"
+               "    address: \":9443\"\n"
+               "    tls:\n"
+               "      certificates:\n"
+               "        - cert: /etc/wharfgate/shop.pem\n"
+               "          key: /etc/wharfgate/shop.key\n"
+               "          ocsp: /etc/wharfgate/shop.ocsp\n"
+               "        - { cert: /etc/wharfgate/wildcard-ecdsa.pem }\n",
     .size = sizeof(struct certificate_settings),
     .rows = certificate_rows,
     .has_place = true,
@@ -250,6 +259,12 @@ static const struct conf_section server_section = {
     .title = "upstreams.NAME.servers[]",
     .what = "a server",
     .intro = "One replica. A text alone is its address.",
+    .example = "upstreams:\n"
+               "  replicas:\n"
+               "    servers:\n"
+               "      - app-1:8000\n"
+               "      - { address: \"[fd00::2]:8000\", weight: 3 }\n"
+               "      - { address: unix:/run/app.sock, backup: true }\n",
     .size = sizeof(struct server_settings),
     .rows = server_rows,
     .shorthand = "address",

@@ -100,10 +100,12 @@ static const struct conf_row match_rows[] = {
 const struct conf_section conf_match_section = {
     .title = "routes[].match",
     .what = "`match`",
-    .intro = "Which requests a route takes; all conditions must hold. Of the routes that fit, an "
-             "exact host comes before `*.suffix`, and that before none; then an exact path, the "
-             "longest prefix, regular expressions in the order of the file; then the route with "
-             "more conditions.",
+    .intro = "Which requests a route takes; all conditions must hold. Of the routes that fit, the "
+             "most specific one serves: an exact host before `*.suffix` (the longest first) before "
+             "none; then an exact path before the longest prefix, before regular expressions in "
+             "the order of the file, before `/` or none; then the one with more conditions; then "
+             "the one whose name comes first. Paths and hosts are compared after they were "
+             "normalised.",
     .example = "routes:\n"
                "  - match:\n"
                "      host: [shop.example.org, \"*.shop.example.org\"]\n"
@@ -252,7 +254,7 @@ static const struct conf_row policy_rows[] = {
     { .key = "max_body",
       .type = &conf_size,
       .min = 1,
-      .max = 1ull << 50,
+      .max = 1ull << 40,
       .zero = "unlimited",
       CONF_FIELD(policy_settings, max_body),
       .preset = "1MiB",

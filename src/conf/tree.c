@@ -174,9 +174,12 @@ static struct conf_node *read_scalar(struct tree_reader *t, bool is_key)
     n->is_plain = t->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     struct slice raw = { (const char *)t->event.data.scalar.value, t->event.data.scalar.length };
     n->text = arena_copy(t->arena, raw);
-    if (memchr(n->text.data, '\0', n->text.len))
+    if (memchr(n->text.data, '\0', n->text.len)) {
         conf_report_add(t->report, CONF_ERROR, &n->at, "a NUL in a text");
-    if (!is_key) n->text = conf_expand(n->text, &n->at, t->arena, t->budget, t->report);
+        n->is_broken = true;
+    } else if (!is_key) {
+        n->is_broken = !conf_expand(&n->text, &n->at, t->arena, t->budget, t->report);
+    }
     refuse_tag(t, t->event.data.scalar.tag);
     name_anchor(t, t->event.data.scalar.anchor, n);
     return n;

@@ -21,6 +21,7 @@ struct conf_node {
     uint32_t          count;                /* of items or pairs */
     uint8_t           kind;                 /* enum conf_kind */
     bool              is_plain;             /* a scalar without quotes */
+    bool              is_broken;            /* a scalar whose fault is already reported */
     union {
         struct slice       text;
         struct conf_node **items;

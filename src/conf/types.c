@@ -48,9 +48,9 @@ static bool is_zero_word(const struct conf_row *row, struct slice text)
 }
 
 /* Bounds apply to all but the word that stands for 0. */
-static bool store_bounded(const struct conf_row *row, uint64_t n, void *field, struct error *e,
-                          void (*put)(struct buffer *to, uint64_t n))
+static bool store_bounded(const struct conf_row *row, uint64_t n, void *field, struct error *e)
 {
+    void (*put)(struct buffer * to, uint64_t n) = row->type->put_bound;
     if (!row->max || (n >= row->min && n <= row->max)) {
         store_number(row, field, n);
         return true;
@@ -69,15 +69,14 @@ static bool store_bounded(const struct conf_row *row, uint64_t n, void *field, s
 }
 
 static bool read_with(const struct conf_row *row, struct slice text, void *field, struct error *e,
-                      bool (*parse)(struct slice text, uint64_t *n),
-                      void (*put)(struct buffer *to, uint64_t n))
+                      bool (*parse)(struct slice text, uint64_t *n))
 {
     uint64_t n;
     if (is_zero_word(row, text)) {
         store_number(row, field, 0);
         return true;
     }
-    return parse(text, &n) && store_bounded(row, n, field, e, put);
+    return parse(text, &n) && store_bounded(row, n, field, e);
 }
 
 static void put_number(struct buffer *to, uint64_t n)
@@ -89,7 +88,7 @@ static bool read_count(struct conf_parser *p, const struct conf_row *row, struct
                        void *field, struct error *e)
 {
     (void)p;
-    return read_with(row, text, field, e, value_number, put_number);
+    return read_with(row, text, field, e, value_number);
 }
 
 static void write_count(const struct conf_row *row, const void *field, struct buffer *to)
@@ -98,7 +97,13 @@ static void write_count(const struct conf_row *row, const void *field, struct bu
 }
 
 const struct conf_type conf_count = {
-    "number", "a whole number", "\"integer\", \"string\"", "[0-9]+", read_count, write_count,
+    .label = "number",
+    .expected = "a whole number",
+    .json = "\"integer\", \"string\"",
+    .pattern = "[0-9]+",
+    .read = read_count,
+    .write = write_count,
+    .put_bound = put_number,
 };
 
 static bool read_duration(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -107,7 +112,7 @@ static bool read_duration(struct conf_parser *p, const struct conf_row *row, str
     uint64_t bare;
     if (value_number(text, &bare) && bare)
         p->hint = arena_printf(&p->report->arena, "did you mean `%" PRIu64 "s`?", bare);
-    return read_with(row, text, field, e, value_duration, value_put_duration);
+    return read_with(row, text, field, e, value_duration);
 }
 
 static void write_duration(const struct conf_row *row, const void *field, struct buffer *to)
@@ -116,19 +121,20 @@ static void write_duration(const struct conf_row *row, const void *field, struct
 }
 
 const struct conf_type conf_duration = {
-    "duration",
-    "a duration such as `5s`, `250ms`, `1m`, `2h` or `1d`",
-    "\"string\", \"integer\"",
-    "0|[0-9]+(ms|s|m|h|d)",
-    read_duration,
-    write_duration,
+    .label = "duration",
+    .expected = "a duration such as `5s`, `250ms`, `1m`, `2h` or `1d`",
+    .json = "\"string\", \"integer\"",
+    .pattern = "0|[0-9]+(ms|s|m|h|d)",
+    .read = read_duration,
+    .write = write_duration,
+    .put_bound = value_put_duration,
 };
 
 static bool read_size(struct conf_parser *p, const struct conf_row *row, struct slice text,
                       void *field, struct error *e)
 {
     (void)p;
-    return read_with(row, text, field, e, value_size, value_put_size);
+    return read_with(row, text, field, e, value_size);
 }
 
 static void write_size(const struct conf_row *row, const void *field, struct buffer *to)
@@ -137,12 +143,13 @@ static void write_size(const struct conf_row *row, const void *field, struct buf
 }
 
 const struct conf_type conf_size = {
-    "size",
-    "a size such as `100`, `16KiB`, `50MiB` or `1MB`",
-    "\"integer\", \"string\"",
-    "[0-9]+(B|kB|KB|MB|GB|KiB|MiB|GiB)?",
-    read_size,
-    write_size,
+    .label = "size",
+    .expected = "a size such as `100`, `16KiB`, `50MiB` or `1MB`",
+    .json = "\"integer\", \"string\"",
+    .pattern = "[0-9]+(B|[kKMGT]B|[KMGT]iB)?",
+    .read = read_size,
+    .write = write_size,
+    .put_bound = value_put_size,
 };
 
 static bool read_rate(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -167,9 +174,13 @@ static void write_rate(const struct conf_row *row, const void *field, struct buf
 }
 
 const struct conf_type conf_rate = {
-    "rate",       "a rate such as `10/s`, `5/m`, `100/h` or `1000/d`",
-    "\"string\"", "[0-9]+/[smhd]",
-    read_rate,    write_rate,
+    .label = "rate",
+    .expected = "a rate such as `10/s`, `5/m`, `100/h` or `1000/d`",
+    .json = "\"string\"",
+    .pattern = "[0-9]+/[smhd]",
+    .read = read_rate,
+    .write = write_rate,
+    .put_bound = put_number,
 };
 
 /* ---- choices ---- */
@@ -199,7 +210,12 @@ static void write_bool(const struct conf_row *row, const void *field, struct buf
 }
 
 const struct conf_type conf_bool = {
-    "boolean", "`true` or `false`", "\"boolean\"", NULL, read_bool, write_bool,
+    .label = "boolean",
+    .expected = "`true` or `false`",
+    .json = "\"boolean\", \"string\"",
+    .pattern = "true|false",
+    .read = read_bool,
+    .write = write_bool,
 };
 
 static bool unknown_choice(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -245,7 +261,11 @@ static void write_enum(const struct conf_row *row, const void *field, struct buf
 }
 
 const struct conf_type conf_enum = {
-    "one of", "one of the choices", "\"string\"", NULL, read_enum, write_enum,
+    .label = "one of",
+    .expected = "one of the choices",
+    .json = "\"string\"",
+    .read = read_enum,
+    .write = write_enum,
 };
 
 /* ---- texts ---- */
@@ -278,7 +298,12 @@ static bool read_text(struct conf_parser *p, const struct conf_row *row, struct 
 }
 
 const struct conf_type conf_text = {
-    "text", "a text", "\"string\", \"number\", \"boolean\"", NULL, read_text, conf_write_text,
+    .label = "text",
+    .expected = "a text",
+    .json = "\"string\", \"number\", \"boolean\"",
+    .read = read_text,
+    .write = conf_write_text,
+    .put_bound = value_put_size,
 };
 
 static bool is_name_char(char c)
@@ -298,12 +323,12 @@ static bool read_name(struct conf_parser *p, const struct conf_row *row, struct 
 }
 
 const struct conf_type conf_name = {
-    "name",
-    "a name of 1 to 64 letters, digits, `-`, `_` and `.`",
-    "\"string\", \"number\", \"boolean\"",
-    "[A-Za-z0-9_.-]{1,64}",
-    read_name,
-    conf_write_text,
+    .label = "name",
+    .expected = "a name of 1 to 64 letters, digits, `-`, `_` and `.`",
+    .json = "\"string\", \"number\", \"boolean\"",
+    .pattern = "[A-Za-z0-9_.-]{1,64}",
+    .read = read_name,
+    .write = conf_write_text,
 };
 
 static bool read_label(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -317,12 +342,11 @@ static bool read_label(struct conf_parser *p, const struct conf_row *row, struct
 }
 
 const struct conf_type conf_label = {
-    "text",
-    "a text of 1 to 128 bytes in one line",
-    "\"string\", \"number\", \"boolean\"",
-    NULL,
-    read_label,
-    conf_write_text,
+    .label = "text",
+    .expected = "a text of 1 to 128 bytes in one line",
+    .json = "\"string\", \"number\", \"boolean\"",
+    .read = read_label,
+    .write = conf_write_text,
 };
 
 /* ---- paths ---- */
@@ -384,7 +408,12 @@ static bool read_path(struct conf_parser *p, const struct conf_row *row, struct 
 }
 
 const struct conf_type conf_path = {
-    "path", "the path of a file", "\"string\"", ".+", read_path, conf_write_text,
+    .label = "path",
+    .expected = "the path of a file",
+    .json = "\"string\"",
+    .pattern = ".+",
+    .read = read_path,
+    .write = conf_write_text,
 };
 
 /* A word among the row's choices, or a path. */
@@ -406,12 +435,19 @@ static bool read_word_or_path(struct conf_parser *p, const struct conf_row *row,
 }
 
 const struct conf_type conf_log_target = {
-    "target or path",  "`stdout`, `stderr`, `off` or the path of a file",
-    "\"string\"",      ".+",
-    read_word_or_path, conf_write_text,
+    .label = "target or path",
+    .expected = "`stdout`, `stderr`, `off` or the path of a file",
+    .json = "\"string\"",
+    .pattern = ".+",
+    .read = read_word_or_path,
+    .write = conf_write_text,
 };
 
 const struct conf_type conf_admin_socket = {
-    "path or `off`", "the path of a socket, or `off`", "\"string\"", ".+", read_word_or_path,
-    conf_write_text,
+    .label = "path or `off`",
+    .expected = "the path of a socket, or `off`",
+    .json = "\"string\"",
+    .pattern = ".+",
+    .read = read_word_or_path,
+    .write = conf_write_text,
 };

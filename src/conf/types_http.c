@@ -30,9 +30,12 @@ static bool read_listen_address(struct conf_parser *p, const struct conf_row *ro
 }
 
 const struct conf_type conf_listen_address = {
-    "address",           "an address such as `:443`, `10.0.0.1:443`, `[::1]:443` or `unix:/path`",
-    "\"string\"",        "(unix:.+|.*:[0-9]{1,5})",
-    read_listen_address, conf_write_text,
+    .label = "address",
+    .expected = "an address such as `:443`, `10.0.0.1:443`, `[::1]:443` or `unix:/path`",
+    .json = "\"string\"",
+    .pattern = "(unix:.+|.*:[0-9]{1,5})",
+    .read = read_listen_address,
+    .write = conf_write_text,
 };
 
 static bool read_admin_address(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -43,9 +46,12 @@ static bool read_admin_address(struct conf_parser *p, const struct conf_row *row
 }
 
 const struct conf_type conf_admin_address = {
-    "address or `off`", "an address such as `127.0.0.1:9600`, or `off`",
-    "\"string\"",       "(off|unix:.+|.*:[0-9]{1,5})",
-    read_admin_address, conf_write_text,
+    .label = "address or `off`",
+    .expected = "an address such as `127.0.0.1:9600`, or `off`",
+    .json = "\"string\"",
+    .pattern = "(off|unix:.+|.*:[0-9]{1,5})",
+    .read = read_admin_address,
+    .write = conf_write_text,
 };
 
 static bool read_server_address(struct conf_parser *p, const struct conf_row *row,
@@ -57,9 +63,12 @@ static bool read_server_address(struct conf_parser *p, const struct conf_row *ro
 }
 
 const struct conf_type conf_server_address = {
-    "address",           "an address such as `10.0.0.7:80`, `[::1]:80`, `app:8000` or `unix:/path`",
-    "\"string\"",        "(unix:.+|.+:[0-9]{1,5})",
-    read_server_address, conf_write_text,
+    .label = "address",
+    .expected = "an address such as `10.0.0.7:80`, `[::1]:80`, `app:8000` or `unix:/path`",
+    .json = "\"string\"",
+    .pattern = "(unix:.+|.+:[0-9]{1,5})",
+    .read = read_server_address,
+    .write = conf_write_text,
 };
 
 static bool read_cidr(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -71,9 +80,12 @@ static bool read_cidr(struct conf_parser *p, const struct conf_row *row, struct 
 }
 
 const struct conf_type conf_cidr = {
-    "network",    "a network such as `10.0.0.0/8`, `::1/128`, `10.1.2.3` or `unix`",
-    "\"string\"", "(unix|[0-9a-fA-F:.]+(/[0-9]{1,3})?)",
-    read_cidr,    conf_write_text,
+    .label = "network",
+    .expected = "a network such as `10.0.0.0/8`, `::1/128`, `10.1.2.3` or `unix`",
+    .json = "\"string\"",
+    .pattern = "(unix|[0-9a-fA-F:.]+(/[0-9]{1,3})?)",
+    .read = read_cidr,
+    .write = conf_write_text,
 };
 
 /* ---- hosts ---- */
@@ -109,8 +121,11 @@ static bool read_authority(struct conf_parser *p, const struct conf_row *row, st
 }
 
 const struct conf_type conf_authority = {
-    "host",          "a host name, with a port if need be", "\"string\"", NULL, read_authority,
-    conf_write_text,
+    .label = "host",
+    .expected = "a host name, with a port if need be",
+    .json = "\"string\"",
+    .read = read_authority,
+    .write = conf_write_text,
 };
 
 static bool read_host_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -122,7 +137,11 @@ static bool read_host_name(struct conf_parser *p, const struct conf_row *row, st
 }
 
 const struct conf_type conf_host_name = {
-    "host", "a host name", "\"string\"", NULL, read_host_name, conf_write_text,
+    .label = "host",
+    .expected = "a host name",
+    .json = "\"string\"",
+    .read = read_host_name,
+    .write = conf_write_text,
 };
 
 static bool has_upper_bytes(struct slice text)
@@ -166,9 +185,12 @@ static bool read_host(struct conf_parser *p, const struct conf_row *row, struct 
 }
 
 const struct conf_type conf_host = {
-    "host",       "a host such as `example.org` or `*.example.org`",
-    "\"string\"", "(\\*\\.)?[^*:/]+|\\[.+\\]",
-    read_host,    conf_write_text,
+    .label = "host",
+    .expected = "a host such as `example.org` or `*.example.org`",
+    .json = "\"string\"",
+    .pattern = "(\\*\\.)?[^*:/]+|\\[.+\\]",
+    .read = read_host,
+    .write = conf_write_text,
 };
 
 /* ---- regular expressions and paths ---- */
@@ -240,9 +262,12 @@ static bool read_match_path(struct conf_parser *p, const struct conf_row *row, s
 }
 
 const struct conf_type conf_match_path = {
-    "path",          "a path such as `/api/`, `= /exact`, `~ pattern` or `~* pattern`",
-    "\"string\"",    "(= *)?/[^?#]*|~.+",
-    read_match_path, conf_write_text,
+    .label = "path",
+    .expected = "a path such as `/api/`, `= /exact`, `~ pattern` or `~* pattern`",
+    .json = "\"string\"",
+    .pattern = "(= *)?/[^?#]*|~.+",
+    .read = read_match_path,
+    .write = conf_write_text,
 };
 
 static bool read_url_path(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -254,7 +279,12 @@ static bool read_url_path(struct conf_parser *p, const struct conf_row *row, str
 }
 
 const struct conf_type conf_url_path = {
-    "path", "a path such as `/metrics`", "\"string\"", "/[^?#]*", read_url_path, conf_write_text,
+    .label = "path",
+    .expected = "a path such as `/metrics`",
+    .json = "\"string\"",
+    .pattern = "/[^?#]*",
+    .read = read_url_path,
+    .write = conf_write_text,
 };
 
 /* ---- fields ---- */
@@ -298,9 +328,12 @@ static bool read_method(struct conf_parser *p, const struct conf_row *row, struc
 }
 
 const struct conf_type conf_method = {
-    "method",     "a method in capitals such as `GET`",
-    "\"string\"", "[!#$%&'*+.^_`|~0-9A-Z-]+",
-    read_method,  conf_write_text,
+    .label = "method",
+    .expected = "a method in capitals such as `GET`",
+    .json = "\"string\"",
+    .pattern = "[!#$%&'*+.^_`|~0-9A-Z-]+",
+    .read = read_method,
+    .write = conf_write_text,
 };
 
 static bool read_field_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -312,8 +345,12 @@ static bool read_field_name(struct conf_parser *p, const struct conf_row *row, s
 }
 
 const struct conf_type conf_field_name = {
-    "header name",   "the name of a header", "\"string\"", "[!#$%&'*+.^_`|~0-9A-Za-z-]+",
-    read_field_name, conf_write_text,
+    .label = "header name",
+    .expected = "the name of a header",
+    .json = "\"string\"",
+    .pattern = "[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+    .read = read_field_name,
+    .write = conf_write_text,
 };
 
 static bool read_field_value(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -325,12 +362,11 @@ static bool read_field_value(struct conf_parser *p, const struct conf_row *row, 
 }
 
 const struct conf_type conf_field_value = {
-    "text",
-    "the value of a header, one line without spaces at its ends",
-    "\"string\", \"number\", \"boolean\"",
-    NULL,
-    read_field_value,
-    conf_write_text,
+    .label = "text",
+    .expected = "the value of a header, one line without spaces at its ends",
+    .json = "\"string\", \"number\", \"boolean\"",
+    .read = read_field_value,
+    .write = conf_write_text,
 };
 
 static bool read_query_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -342,8 +378,11 @@ static bool read_query_name(struct conf_parser *p, const struct conf_row *row, s
 }
 
 const struct conf_type conf_query_name = {
-    "parameter name", "the name of a query parameter", "\"string\"", NULL, read_query_name,
-    conf_write_text,
+    .label = "parameter name",
+    .expected = "the name of a query parameter",
+    .json = "\"string\"",
+    .read = read_query_name,
+    .write = conf_write_text,
 };
 
 static bool read_condition(struct conf_parser *p, const struct conf_row *row, struct slice text,
@@ -354,12 +393,11 @@ static bool read_condition(struct conf_parser *p, const struct conf_row *row, st
 }
 
 const struct conf_type conf_condition = {
-    "text or pattern",
-    "a value, `~ pattern` or `~* pattern`",
-    "\"string\", \"number\", \"boolean\", \"null\"",
-    NULL,
-    read_condition,
-    conf_write_text,
+    .label = "text or pattern",
+    .expected = "a value, `~ pattern` or `~* pattern`",
+    .json = "\"string\", \"number\", \"boolean\", \"null\"",
+    .read = read_condition,
+    .write = conf_write_text,
 };
 
 /* ---- redirects ---- */
@@ -391,5 +429,10 @@ static bool read_target(struct conf_parser *p, const struct conf_row *row, struc
 }
 
 const struct conf_type conf_target = {
-    "URL", "a URL or a path", "\"string\"", "(https?://|/).*", read_target, conf_write_text,
+    .label = "URL",
+    .expected = "a URL or a path",
+    .json = "\"string\"",
+    .pattern = "(https?://|/).*",
+    .read = read_target,
+    .write = conf_write_text,
 };

@@ -18,11 +18,12 @@ static const struct unit duration_units[] = {
 
 /* The binary ones first: sizes are written with them. */
 static const struct unit size_units[] = {
-    { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "GB", 1000000000 },
-    { "MB", 1000000 },  { "kB", 1000 },     { "KB", 1000 },     { "B", 1 },
+    { "TiB", 1ull << 40 },   { "GiB", 1 << 30 },   { "MiB", 1 << 20 }, { "KiB", 1 << 10 },
+    { "TB", 1000000000000 }, { "GB", 1000000000 }, { "MB", 1000000 },  { "kB", 1000 },
+    { "KB", 1000 },          { "B", 1 },
 };
 
-enum { BINARY_SIZES = 3 };
+enum { BINARY_SIZES = 4 };
 
 #define COUNT_OF(list) (sizeof(list) / sizeof(*(list)))
 
@@ -161,17 +162,19 @@ const char *value_cidr_fault(struct slice text)
     return NULL;
 }
 
-static bool is_port(struct slice text)
+/* A listener may have port 0: the kernel chooses. */
+static bool is_port(struct slice text, bool is_peer)
 {
     uint64_t port;
-    return text.len <= 5 && value_number(text, &port) && port >= 1 && port <= 65535;
+    return text.len <= 5 && value_number(text, &port) && port >= is_peer && port <= 65535;
 }
 
 static const char *unix_fault(struct slice path)
 {
+    if (!path.len || (path.data[0] != '/' && path.data[0] != '@'))
+        return "the path of the socket begins with `/`";
     /* sockaddr_un has 108 bytes, one of them for the end. */
     if (path.len < 2 || path.len > 107) return "the path of the socket has 2 to 107 bytes";
-    if (path.data[0] != '/' && path.data[0] != '@') return "the path of the socket begins with `/`";
     return NULL;
 }
 
@@ -188,11 +191,12 @@ const char *value_address_fault(struct slice text, bool has_names)
 {
     unsigned char ip[16];
     if (slice_starts_with(text, S("unix:"))) return unix_fault(slice_from(text, 5));
+    if (memmem(text.data, text.len, "://", 3)) return "it is a URL, not an address";
     size_t colon = text.len;
     while (colon && text.data[colon - 1] != ':') colon--;
     if (!colon) return "the port is missing";
     struct slice host = { text.data, colon - 1 };
-    if (!is_port(slice_from(text, colon))) return "the port is 1 to 65535";
+    if (!is_port(slice_from(text, colon), has_names)) return "the port is 1 to 65535";
     if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
         return is_scoped_v6(slice_make(host.data + 1, host.len - 2)) ? NULL
                                                                      : "it is not an IPv6 address";

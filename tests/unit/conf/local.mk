@@ -1,1 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/conf/broken_test
+tests_unit_conf_broken_test_SOURCES = tests/unit/conf/broken_test.c
+check_PROGRAMS += tests/unit/conf/emit_test
+tests_unit_conf_emit_test_SOURCES = tests/unit/conf/emit_test.c
+check_PROGRAMS += tests/unit/conf/load_test
+tests_unit_conf_load_test_SOURCES = tests/unit/conf/load_test.c
+check_PROGRAMS += tests/unit/conf/value_test
+tests_unit_conf_value_test_SOURCES = tests/unit/conf/value_test.c
