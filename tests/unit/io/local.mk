@@ -32,3 +32,5 @@ check_PROGRAMS += tests/unit/io/resolve_test
 tests_unit_io_resolve_test_SOURCES = tests/unit/io/resolve_test.c
 check_PROGRAMS += tests/unit/io/conn_tls_test
 tests_unit_io_conn_tls_test_SOURCES = tests/unit/io/conn_tls_test.c $(CONN_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/tls_openssl_test
+tests_unit_io_tls_openssl_test_SOURCES = tests/unit/io/tls_openssl_test.c $(TLS_TEST_HELPERS)
