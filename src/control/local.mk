@@ -1,1 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += \
+	src/control/announce.c src/control/announce.h \
+	src/control/crew.c src/control/crew.h \
+	src/control/file_watch.c src/control/file_watch.h \
+	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
+	src/control/gate_admin.c \
+	src/control/gate_logs.c \
+	src/control/gate_metrics.c \
+	src/control/gate_reload.c \
+	src/control/manifest.c src/control/manifest.h \
+	src/control/open_file.c src/control/open_file.h \
+	src/control/plan_build.c src/control/plan_build.h src/control/plan_parts.h \
+	src/control/plan_listeners.c \
+	src/control/plan_routes.c \
+	src/control/plan_tls.c \
+	src/control/plan_upstreams.c \
+	src/control/privileged.c src/control/privileged.h \
+	src/control/registry.c src/control/registry.h \
+	src/control/snapshot.c src/control/snapshot.h \
+	src/control/sockets.c src/control/sockets.h \
+	src/control/supervisor.c src/control/supervisor.h \
+	src/control/version.c src/control/version.h \
+	src/control/wire.c src/control/wire.h

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wharfgate reference: every key of the configuration, from the same tables that
+ * read it.
+ */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "conf/load.h"
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+    const struct cli_option options[] = { { 0 } };
+    struct buffer           text = BUFFER_INIT;
+    enum cli_parse          parsed = cli_parse(command, argc, argv, options);
+    if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
+    conf_emit_reference(&text);
+    return cli_put(STDOUT_FILENO, &text, 0);
+}
+
+const struct cli_command cli_reference = {
+    .name = "reference",
+    .arguments = "",
+    .summary = "Prints the reference of the configuration as Markdown",
+    .run = run,
+};

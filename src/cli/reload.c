@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wharfgate reload: asks the running gateway, over its admin socket, to read its
+ * configuration anew, and tells how that went.
+ */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "control/gate.h"
+
+enum { ANSWER_WAIT_S = 120 };
+
+struct answer {
+    long          status; /* 0: none came */
+    struct buffer body;
+};
+
+static size_t take(char *data, size_t size, size_t count, void *arg)
+{
+    buffer_put(arg, data, size * count);
+    return size * count;
+}
+
+/* `e` gets why there is no answer. */
+static void post(const char *socket, const char *accept, const char *url, struct answer *a,
+                 struct error *e)
+{
+    CURL              *curl = curl_easy_init();
+    struct curl_slist *fields = curl_slist_append(NULL, accept);
+    char               why[CURL_ERROR_SIZE] = "";
+    if (!curl || !fields) abort();
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ANSWER_WAIT_S);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &a->body);
+    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &a->status);
+    else
+        error_set(e, "%s: %s", socket, *why ? why : curl_easy_strerror(code));
+    curl_slist_free_all(fields);
+    curl_easy_cleanup(curl);
+}
+
+static int tell(const struct answer *a, struct buffer *body, bool is_json)
+{
+    if (a->status == 200) return cli_put(STDOUT_FILENO, body, EXIT_OK);
+    if (a->status == 422) {
+        int code = cli_put(is_json ? STDOUT_FILENO : STDERR_FILENO, body, EXIT_CONFIG);
+        if (!is_json) fprintf(stderr, "not reloaded: nothing has changed\n");
+        return code;
+    }
+    fprintf(stderr, "wharfgate reload: the gateway answered %ld\n", a->status);
+    return cli_put(STDERR_FILENO, body, EXIT_FAULT);
+}
+
+static int reload(const char *socket, bool is_json)
+{
+    struct answer a = { .body = BUFFER_INIT };
+    struct error  e = { "" };
+    const char   *url = !is_json && cli_has_color(STDERR_FILENO) ? "http://admin/v1/reload?color"
+                                                                 : "http://admin/v1/reload";
+    post(socket, is_json ? "Accept: application/json" : "Accept: text/plain", url, &a, &e);
+    if (a.status) return tell(&a, &a.body, is_json);
+    fprintf(stderr,
+            "wharfgate reload: the gateway cannot be reached: %s\n"
+            "Does it run, and with this configuration? --socket names another one.\n",
+            e.text);
+    buffer_reset(&a.body);
+    return EXIT_UNREACHABLE;
+}
+
+/* NULL when the configuration has errors (they are printed: a reload would be
+ * refused for the same) or no socket. */
+static char *find_socket(const char *path)
+{
+    struct conf_report report;
+    char              *found = NULL;
+    conf_report_init(&report);
+    struct settings *s = conf_load_file(path, &conf_reader_direct, &report);
+    if (s && s->admin.socket.len && !slice_eq(s->admin.socket, S("off")))
+        found = mem_slicedup(s->admin.socket);
+    if (!s) {
+        struct buffer text = BUFFER_INIT;
+        conf_report_print(&report, &text, cli_has_color(STDERR_FILENO));
+        (void)cli_put(STDERR_FILENO, &text, 0);
+    }
+    if (s && !found)
+        fprintf(stderr, "wharfgate reload: %s has `admin: socket: off`; send SIGHUP instead\n",
+                path);
+    if (s) settings_free(s);
+    conf_report_reset(&report);
+    return found;
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+    const char             *path = WG_DEFAULT_CONFIG, *socket = NULL;
+    bool                    is_json = false;
+    const struct cli_option options[] = {
+        { "--config", "-c", NULL, &path },
+        { "--socket", NULL, NULL, &socket },
+        { "--json", NULL, &is_json, NULL },
+        { 0 },
+    };
+    enum cli_parse parsed = cli_parse(command, argc, argv, options);
+    if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
+    if (socket) return reload(socket, is_json);
+    char *found = find_socket(path);
+    int   code = found ? reload(found, is_json) : EXIT_CONFIG;
+    free(found);
+    return code;
+}
+
+const struct cli_command cli_reload = {
+    .name = "reload",
+    .arguments = "[-c FILE | --socket PATH] [--json]",
+    .summary = "Has the running gateway read its configuration anew",
+    .help = "  -c, --config FILE    where the admin socket is looked up (" WG_DEFAULT_CONFIG ")\n"
+            "  --socket PATH        the admin socket itself\n"
+            "  --json               the outcome as JSON on standard output\n"
+            "\n"
+            "A configuration with errors changes nothing: they are printed, exit code 3.\n\n",
+    .run = run,
+};

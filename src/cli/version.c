@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wharfgate version: the program's and its libraries' versions, as they run.
+ */
+#define PCRE2_CODE_UNIT_WIDTH 8
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#include "cli/cli.h"
+#include "control/version.h"
+#include "control/gate.h"
+
+enum { LIBRARY_MAX = 8, TEXT_MAX = 64 };
+
+struct library {
+    const char *name;
+    char        version[TEXT_MAX];
+};
+
+static size_t list_libraries(struct library *to)
+{
+    size_t n = 0;
+    to[n].name = "openssl";
+    snprintf(to[n++].version, TEXT_MAX, "%s", OpenSSL_version(OPENSSL_VERSION_STRING));
+    to[n].name = "libevent";
+    snprintf(to[n++].version, TEXT_MAX, "%s", event_get_version());
+    to[n].name = "pcre2";
+    pcre2_config(PCRE2_CONFIG_VERSION, to[n++].version);
+    to[n].name = "libyaml";
+    snprintf(to[n++].version, TEXT_MAX, "%s", yaml_get_version_string());
+    to[n].name = "libcurl";
+    snprintf(to[n++].version, TEXT_MAX, "%s", curl_version_info(CURLVERSION_NOW)->version);
+    return n;
+}
+
+static void put_text(struct buffer *to, const struct library *libraries, size_t count)
+{
+    buffer_printf(to, "wharfgate %s\n", wharfgate_version);
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(to, "  %-10s %s\n", libraries[i].name, libraries[i].version);
+}
+
+static void put_json(struct buffer *to, const struct library *libraries, size_t count)
+{
+    buffer_puts(to, "{\"version\":");
+    buffer_put_json(to, slice_of(wharfgate_version));
+    buffer_puts(to, ",\"libraries\":{");
+    for (size_t i = 0; i < count; i++) {
+        if (i) buffer_put_char(to, ',');
+        buffer_put_json(to, slice_of(libraries[i].name));
+        buffer_put_char(to, ':');
+        buffer_put_json(to, slice_of(libraries[i].version));
+    }
+    buffer_puts(to, "}}\n");
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+    bool                    is_json = false;
+    const struct cli_option options[] = { { "--json", NULL, &is_json, NULL }, { 0 } };
+    struct library          libraries[LIBRARY_MAX] = { 0 };
+    struct buffer           text = BUFFER_INIT;
+    enum cli_parse          parsed = cli_parse(command, argc, argv, options);
+    if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
+    size_t count = list_libraries(libraries);
+    if (is_json)
+        put_json(&text, libraries, count);
+    else
+        put_text(&text, libraries, count);
+    return cli_put(STDOUT_FILENO, &text, EXIT_OK);
+}
+
+const struct cli_command cli_version = {
+    .name = "version",
+    .arguments = "[--json]",
+    .summary = "Tells the versions of the program and its libraries",
+    .help = "  --json               as JSON\n",
+    .run = run,
+};

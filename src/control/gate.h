@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The worker process: its workers, and the control thread, which builds and
+ * publishes plans, watches files, answers the admin listeners, rotates keys and
+ * ends it all. It never touches a connection.
+ */
+#pragma once
+
+#include "control/plan_build.h"
+#include "control/snapshot.h"
+
+enum { EXIT_OK = 0, EXIT_FAULT = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4 };
+
+struct gate_options {
+    const char *config_path;
+    /* Loaded already, with the report and the files that came of it; all three become
+     * the gate's. `settings` NULL: it loads them itself, from the last good files when
+     * the present ones are broken. */
+    struct settings              *settings;
+    struct conf_report           *report;
+    struct snapshot              *files;
+    int                           supervisor_fd; /* -1: there is none */
+    unsigned                      crash_count;   /* of worker processes before */
+    const char                   *ready_file;    /* without a supervisor only; may be NULL */
+    const struct origin_override *overrides;
+    size_t                        override_count;
+};
+
+/* Serves until it is told to stop. Returns the exit code; a report was printed. */
+int gate_run(const struct gate_options *o);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Metrics: the workers' counters, summed, and what only control knows.
+ */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "control/gate_parts.h"
+#include "control/version.h"
+#include "filter/rate_limit.h"
+
+static void put_workers(struct gate *g, struct buffer *to)
+{
+    struct arena                arena;
+    struct series_names         names;
+    const struct worker_stats **stats = mem_alloc(g->crew.count * sizeof(*stats));
+    arena_init(&arena, NULL);
+    names.routes =
+        registry_series_names(g->maker.registry, SERIES_ROUTE, &arena, &names.route_count);
+    names.upstreams =
+        registry_series_names(g->maker.registry, SERIES_UPSTREAM, &arena, &names.upstream_count);
+    for (unsigned i = 0; i < g->crew.count; i++) stats[i] = g->crew.members[i].worker->stats;
+    stats_prometheus(stats, g->crew.count, &names, to);
+    free(stats);
+    arena_reset(&arena);
+}
+
+static void put_one(struct buffer *to, const char *name, const char *type, const char *help,
+                    uint64_t value)
+{
+    stats_put_family(to, name, type, help);
+    stats_put_sample(to, name, NULL, value);
+}
+
+static void put_reloads(struct gate *g, struct buffer *to)
+{
+    const char *name = "wharfgate_reloads_total";
+    stats_put_family(to, name, "counter", "Reloads, by result.");
+    stats_put_sample(to, name, "result=\"ok\"", g->reloads.ok_count);
+    stats_put_sample(to, name, "result=\"failed\"", g->reloads.failed_count);
+    put_one(to, "wharfgate_reload_last_timestamp_seconds", "gauge",
+            "When the last reload was tried; 0: never.", (uint64_t)g->reloads.last_us / 1000000);
+    put_one(to, "wharfgate_config_generation", "gauge", "The plan that serves.", g->generation);
+    put_one(to, "wharfgate_plans_alive", "gauge",
+            "Plans in memory: the present one and those that requests still use.", g->plans_alive);
+}
+
+static void put_process(struct gate *g, struct buffer *to)
+{
+    const char   *name = "wharfgate_build_info";
+    struct buffer label = BUFFER_INIT;
+    stats_put_family(to, name, "gauge", "Always 1; the labels tell the version.");
+    stats_put_label(&label, "version", slice_of(wharfgate_version));
+    stats_put_sample(to, name, label.data, 1);
+    buffer_reset(&label);
+    put_one(to, "wharfgate_start_timestamp_seconds", "gauge", "When the worker process started.",
+            (uint64_t)g->started_us / 1000000);
+    put_one(to, "wharfgate_worker_crashes_total", "counter",
+            "Worker processes that died since the supervisor started.", g->options.crash_count);
+}
+
+static void put_access_log(struct gate *g, struct buffer *to)
+{
+    struct access_log_counts c = { 0 };
+    if (g->access) c = access_log_count(g->access);
+    const char *name = "wharfgate_access_log_lines_total";
+    stats_put_family(to, name, "counter",
+                     "Lines of the access log: written, dropped (ring full), lost (file full).");
+    stats_put_sample(to, name, "result=\"written\"", c.written);
+    stats_put_sample(to, name, "result=\"dropped\"", c.dropped);
+    stats_put_sample(to, name, "result=\"lost\"", c.lost);
+}
+
+/* ---- rate limits ---- */
+
+
+/* Those of the present plan, each once. */
+static void find_limits(const struct plan *p, struct map *to)
+{
+    for (size_t i = 0; i < p->route_count; i++)
+        for (size_t k = 0; k < p->routes[i].filter_count; k++) {
+            const struct plan_filter *f = &p->routes[i].filters[k];
+            if (f->ops == &filter_rate_limit)
+                map_put(to, rate_limit_name(f->config), (void *)(uintptr_t)f->config);
+        }
+}
+
+static void put_limit(struct buffer *to, const char *family, const struct rate_limit *l,
+                      const char *result, uint64_t value)
+{
+    struct buffer labels = BUFFER_INIT;
+    stats_put_label(&labels, "limit", rate_limit_name(l));
+    if (result) {
+        buffer_put_char(&labels, ',');
+        stats_put_label(&labels, "result", slice_of(result));
+    }
+    stats_put_sample(to, family, labels.data, value);
+    buffer_reset(&labels);
+}
+
+static void put_rate_limits(struct gate *g, struct buffer *to)
+{
+    const char  *requests = "wharfgate_rate_limit_requests_total";
+    const char  *evictions = "wharfgate_rate_limit_evictions_total";
+    struct map   limits;
+    struct slice name;
+    void        *limit;
+    map_init(&limits);
+    find_limits(g->current, &limits);
+    stats_put_family(to, requests, "counter", "Requests that a rate limit decided on.");
+    for (size_t cursor = 0; map_next(&limits, &cursor, &name, &limit);) {
+        struct rate_limit_counts counts = rate_limit_count(limit);
+        put_limit(to, requests, limit, "admitted", counts.admitted);
+        put_limit(to, requests, limit, "refused", counts.refused);
+    }
+    stats_put_family(to, evictions, "counter", "Keys forgotten before their bucket was full.");
+    for (size_t cursor = 0; map_next(&limits, &cursor, &name, &limit);)
+        put_limit(to, evictions, limit, NULL, rate_limit_count(limit).evictions);
+    map_reset(&limits);
+}
+
+void gate_put_metrics(struct gate *g, struct buffer *to)
+{
+    put_workers(g, to);
+    put_process(g, to);
+    put_reloads(g, to);
+    put_access_log(g, to);
+    put_rate_limits(g, to);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Private to gate*.c: the worker process' control thread.
+ */
+#pragma once
+
+#include "control/gate.h"
+
+struct reload_record {
+    uint64_t ok_count;
+    uint64_t failed_count;
+    int64_t  last_us; /* wall clock; 0: there was none */
+    bool     is_last_ok;
+    char    *last_report; /* as JSON */
+};
+
+struct gate {
+    struct gate_options      options;
+    struct log               log;
+    struct loop             *loop;
+    struct mailbox           mailbox;
+    struct socket_table      table; /* without a supervisor */
+    struct privileged        privileged;
+    struct plan_maker        maker;
+    struct crew              crew;
+    struct access_log       *access;
+    const struct plan       *current; /* what workers were last given */
+    struct snapshot          files;   /* the texts that it was loaded from */
+    struct file_watch        watch;
+    struct reload_record     reloads;
+    uint64_t                 generation;
+    unsigned                 plans_alive;
+    unsigned                 stop_count;
+    int                      signal_fd;
+    int                      exit_code;
+    struct watch             signal_watch;
+    struct watch             command_watch;
+    struct deadline          file_deadline;
+    struct deadline          key_deadline;
+    struct deadline          grace_deadline;
+    int64_t                  started_us;
+};
+
+enum reload_cause {
+    RELOAD_START,
+    RELOAD_ASKED, /* the configuration's files are read anew */
+    RELOAD_FILES, /* a certificate, key or page changed: the same configuration again */
+};
+
+/* ---- gate_reload.c ---- */
+/* Builds and publishes; on failure nothing has changed and the report says why. */
+bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *report);
+void gate_check_files(struct gate *g);
+
+/* ---- gate_admin.c ---- */
+void gate_ask(struct admin_ask *ask, void *control);
+/* The ready file's content. */
+void gate_put_ready(struct gate *g, struct buffer *to);
+void gate_put_status(struct gate *g, struct buffer *to);
+
+/* ---- gate_metrics.c ---- */
+void gate_put_metrics(struct gate *g, struct buffer *to);
+
+/* ---- gate_logs.c ---- */
+bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);
+void gate_reopen_logs(struct gate *g);
+void gate_apply_log_level(struct gate *g, const struct settings *s);
+
+/* ---- gate.c ---- */
+void gate_stop(struct gate *g);

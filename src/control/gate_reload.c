@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A configuration's way into service: load, build, publish. See gate_parts.h.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "control/announce.h"
+#include "control/gate_parts.h"
+
+static const char *const cause_texts[] = {
+    [RELOAD_START] = "start",
+    [RELOAD_ASKED] = "reload",
+    [RELOAD_FILES] = "changed files",
+};
+
+/* ---- loading ---- */
+
+static struct settings *load_present(struct gate *g, struct snapshot *files,
+                                     struct conf_report *report)
+{
+    struct conf_reader       inner = privileged_reader(&g->privileged);
+    struct snapshot_recorder recorder = { files, &inner };
+    struct conf_reader       reader = snapshot_record(&recorder);
+    return conf_load_file(g->options.config_path, &reader, report);
+}
+
+static struct settings *load_remembered(struct gate *g, struct conf_report *report)
+{
+    struct conf_reader reader = snapshot_replay(&g->files);
+    return conf_load_file(g->options.config_path, &reader, report);
+}
+
+/* At the first start what the supervisor has loaded already. */
+static struct settings *take_given(struct gate *g)
+{
+    struct settings *s = g->options.settings;
+    g->options.settings = NULL;
+    return s;
+}
+
+static void print_report(struct gate *g, const struct conf_report *report)
+{
+    struct buffer text = BUFFER_INIT;
+    if (report->count) conf_report_print(report, &text, g->log.has_color);
+    if (text.len) (void)!write(STDERR_FILENO, text.data, text.len);
+    buffer_reset(&text);
+}
+
+static struct settings *load(struct gate *g, enum reload_cause cause, struct snapshot *files,
+                             struct conf_report *report)
+{
+    struct settings *s = NULL;
+    switch (cause) {
+    case RELOAD_FILES: return load_remembered(g, report);
+    case RELOAD_ASKED: return load_present(g, files, report);
+    case RELOAD_START: break;
+    }
+    s = take_given(g);
+    if (s) return s;
+    s = load_present(g, files, report);
+    if (s || snapshot_is_empty(&g->files)) return s;
+    print_report(g, report);
+    log_error(&g->log, "the configuration is broken: serving the last good one");
+    snapshot_reset(files);
+    conf_report_reset(report);
+    conf_report_init(report);
+    return load_remembered(g, report);
+}
+
+/* ---- publishing ---- */
+
+struct publication {
+    struct gate *gate;
+    uint64_t     generation;
+};
+
+/* The supervisor does it for us if there is one: its rights, its pid. */
+static void announce(struct gate *g, struct slice ready)
+{
+    if (g->options.supervisor_fd >= 0) {
+        privileged_ready(&g->privileged, ready);
+        return;
+    }
+    announce_pid(&g->log, g->current->settings->pid_file);
+    announce_file(&g->log, slice_of(g->options.ready_file), ready);
+    announce_systemd("READY=1");
+}
+
+/* All workers have the plan. */
+static void on_published(void *arg)
+{
+    struct publication *done = arg;
+    struct gate        *g = done->gate;
+    struct buffer       text = BUFFER_INIT;
+    bool                is_latest = done->generation == g->generation;
+    free(done);
+    if (!is_latest || g->stop_count) return; /* the later one sees to it */
+    plan_retire_sockets(&g->maker, g->current);
+    gate_put_ready(g, &text);
+    announce(g, buffer_slice(&text));
+    buffer_reset(&text);
+}
+
+static void publish(struct gate *g, struct plan *p)
+{
+    struct publication *done = mem_zalloc(sizeof(*done));
+    done->gate = g;
+    done->generation = p->generation;
+    g->current = p;
+    g->plans_alive++;
+    atomic_store(&p->worker_refs, g->crew.count);
+    crew_publish(&g->crew, p);
+    crew_barrier(&g->crew, on_published, done);
+}
+
+/* ---- the whole ---- */
+
+/* Needs the number of workers, which a process keeps for life. */
+static void prepare_crew(struct gate *g, const struct settings *s)
+{
+    long     cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned count = s->workers ? s->workers : cpus > 0 ? (unsigned)cpus : 1;
+    crew_init(&g->crew, count, &g->mailbox);
+    g->maker.worker_count = count;
+}
+
+static void warn_of_restart(struct gate *g, const struct settings *s, struct conf_report *report)
+{
+    struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
+    if (s->workers && s->workers != g->crew.count)
+        conf_report_add(report, CONF_WARNING, &at, "workers: takes effect at the next restart");
+    bool is_logging = !slice_eq(s->log.access, S("off"));
+    if (is_logging != (g->access != NULL))
+        conf_report_add(report, CONF_WARNING, &at, "log.access: takes effect at the next restart");
+}
+
+static void record(struct gate *g, enum reload_cause cause, bool is_ok,
+                   const struct conf_report *report)
+{
+    struct buffer json = BUFFER_INIT;
+    if (cause == RELOAD_START) return;
+    if (is_ok)
+        g->reloads.ok_count++;
+    else
+        g->reloads.failed_count++;
+    g->reloads.last_us = clock_wall_us();
+    g->reloads.is_last_ok = is_ok;
+    conf_report_json(report, &json);
+    free(g->reloads.last_report);
+    g->reloads.last_report = buffer_detach(&json);
+}
+
+static bool reopen_if_moved(const struct settings *old, const struct settings *now)
+{
+    return !slice_eq(old->log.access, now->log.access) || !slice_eq(old->log.error, now->log.error);
+}
+
+static bool start_crew(struct gate *g, const struct settings *s, struct conf_report *report)
+{
+    struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
+    struct error      e;
+    if (gate_open_logs(g, s, &e) && crew_start(&g->crew, &g->log, g->access, s->log.format, &e))
+        return true;
+    conf_report_add(report, CONF_ERROR, &at, "%s", e.text);
+    g->exit_code = EXIT_FAULT;
+    return false;
+}
+
+static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
+                    struct conf_report *report)
+{
+    if (cause == RELOAD_START && !start_crew(g, p->settings, report)) {
+        plan_free(p);
+        return false;
+    }
+    bool has_moved = cause != RELOAD_START && reopen_if_moved(g->current->settings, p->settings);
+    g->generation = p->generation;
+    publish(g, p);
+    gate_apply_log_level(g, p->settings);
+    if (has_moved) gate_reopen_logs(g);
+    return true;
+}
+
+static struct plan *build(struct gate *g, enum reload_cause cause, struct snapshot *files,
+                          struct conf_report *report)
+{
+    struct plan_outcome outcome;
+    struct settings    *s = load(g, cause, files, report);
+    if (!s) return NULL;
+    if (cause == RELOAD_START)
+        prepare_crew(g, s);
+    else
+        warn_of_restart(g, s, report);
+    struct plan *p = plan_build(&g->maker, s, g->generation + 1, report, &outcome);
+    /* Also of a plan that failed: the same fault is not told again every ten seconds. */
+    if (p || cause == RELOAD_FILES) file_watch_move(&g->watch, &outcome.files);
+    file_watch_reset(&outcome.files);
+    if (!p && cause == RELOAD_START && outcome.is_bind_fault) g->exit_code = EXIT_FAULT;
+    return p;
+}
+
+bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *report)
+{
+    struct snapshot files;
+    bool            is_ok = false;
+    snapshot_init(&files);
+    if (cause == RELOAD_ASKED) privileged_prepare(&g->privileged);
+    struct plan *p = build(g, cause, &files, report);
+    if (p) is_ok = take_up(g, cause, p, report);
+    if (is_ok && !snapshot_is_empty(&files)) snapshot_move(&g->files, &files);
+    if (cause == RELOAD_ASKED) privileged_commit(&g->privileged, is_ok);
+    snapshot_reset(&files);
+    record(g, cause, is_ok, report);
+    print_report(g, report);
+    if (is_ok)
+        log_info(&g->log, "%s: generation %llu serves", cause_texts[cause],
+                 (unsigned long long)g->generation);
+    else
+        log_error(&g->log, "%s: refused, %zu errors; nothing has changed", cause_texts[cause],
+                  report->error_count);
+    return is_ok;
+}
+
+void gate_check_files(struct gate *g)
+{
+    struct conf_report report;
+    const char        *path = file_watch_changed(&g->watch, &g->privileged);
+    if (!path || g->stop_count) return;
+    log_info(&g->log, "%s has changed", path);
+    conf_report_init(&report);
+    (void)gate_reload(g, RELOAD_FILES, &report);
+    conf_report_reset(&report);
+}

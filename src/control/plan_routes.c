@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Routes of a plan: who answers, what is asked before, which pages.
+ */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "control/plan_parts.h"
+#include "filter/rate_limit.h"
+#include "origin/redirect.h"
+#include "origin/respond.h"
+
+/* ---- filters ---- */
+
+static void free_rate_limit(struct registry_item *item, void *arg)
+{
+    (void)arg;
+    rate_limit_free(item->object);
+}
+
+static struct rate_limit *make_rate_limit(struct build *b, const struct rate_limit_settings *s)
+{
+    struct registry *r = b->maker->registry;
+    struct buffer    key = BUFFER_INIT;
+    buffer_printf(&key, "%.*s %llu/%llu+%u %u %d", SLICE_ARG(s->name),
+                  (unsigned long long)s->rate_count, (unsigned long long)s->rate_period, s->burst,
+                  s->status, s->dry_run);
+    struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
+    if (!item)
+        item = registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key),
+                            rate_limit_new(s, b->maker->worker_count), free_rate_limit, NULL);
+    buffer_reset(&key);
+    registry_hold(r, item, &b->plan->arena);
+    return item->object;
+}
+
+static const void *configure_rate_limit(struct build *b, const struct route_settings *route)
+{
+    struct slice name = route->policy.rate_limit;
+    if (!name.len) return NULL;
+    struct rate_limit *known = map_get(&b->limits, name);
+    if (known) return known;
+    for (size_t i = 0; i < b->settings->rate_limit_count; i++) {
+        const struct rate_limit_settings *s = &b->settings->rate_limits[i];
+        if (!slice_eq(s->name, name)) continue;
+        known = make_rate_limit(b, s);
+        map_put(&b->limits, s->name, known);
+        return known;
+    }
+    conf_report_add(b->report, CONF_ERROR, &route->at, "there is no rate limit %.*s",
+                    SLICE_ARG(name));
+    return NULL;
+}
+
+/* The order in which requests meet them; responses meet them in reverse. */
+static const struct {
+    const struct filter_ops *ops;
+    /* The filter's config, or NULL: the route does not want it. */
+    const void *(*configure)(struct build *b, const struct route_settings *route);
+} filter_table[] = {
+    { &filter_rate_limit, configure_rate_limit },
+};
+
+enum { FILTER_COUNT = sizeof(filter_table) / sizeof(filter_table[0]) };
+
+static void add_filters(struct build *b, struct plan_route *to, const struct route_settings *s)
+{
+    struct plan_filter found[FILTER_COUNT];
+    size_t             count = 0;
+    for (size_t i = 0; i < FILTER_COUNT; i++) {
+        const void *config = filter_table[i].configure(b, s);
+        if (config) found[count++] = (struct plan_filter){ filter_table[i].ops, config };
+    }
+    if (!count) return;
+    struct plan_filter *filters = arena_alloc(&b->plan->arena, count * sizeof(*filters));
+    memcpy(filters, found, count * sizeof(*filters));
+    to->filters = filters;
+    to->filter_count = count;
+}
+
+/* ---- origins ---- */
+
+static const void *configure_respond(const struct route_settings *s)
+{
+    return s->respond;
+}
+
+static const void *configure_redirect(const struct route_settings *s)
+{
+    return s->redirect;
+}
+
+/* What can answer besides an upstream. */
+static const struct {
+    const struct origin_ops *ops;
+    const void *(*configure)(const struct route_settings *s);
+} origin_table[] = {
+    { &origin_respond, configure_respond },
+    { &origin_redirect, configure_redirect },
+};
+
+static void set_origin(struct build *b, struct plan_route *to, const struct route_settings *s)
+{
+    for (size_t i = 0; i < sizeof(origin_table) / sizeof(origin_table[0]) && !to->origin; i++) {
+        to->origin_config = origin_table[i].configure(s);
+        if (to->origin_config) to->origin = origin_table[i].ops;
+    }
+    for (size_t i = 0; i < b->maker->override_count; i++) {
+        const struct origin_override *o = &b->maker->overrides[i];
+        if (!slice_eq(slice_of(o->route), s->name)) continue;
+        to->origin = o->ops;
+        to->origin_config = o->config;
+    }
+}
+
+static void set_upstream(struct build *b, struct plan_route *to, const struct route_settings *s)
+{
+    if (!s->upstream.len) return;
+    to->upstream = map_get(&b->upstreams, s->upstream);
+    if (to->upstream) return;
+    /* One that is configured and failed has been reported. */
+    for (size_t i = 0; i < b->settings->upstream_count; i++)
+        if (slice_eq(b->settings->upstreams[i].name, s->upstream)) return;
+    conf_report_add(b->report, CONF_ERROR, &s->at, "there is no upstream %.*s",
+                    SLICE_ARG(s->upstream));
+}
+
+/* ---- pages ---- */
+
+static struct slice type_of(struct slice path)
+{
+    if (slice_ends_with(path, S(".json"))) return S("application/json");
+    if (slice_ends_with(path, S(".txt"))) return S("text/plain; charset=utf-8");
+    return S("text/html; charset=utf-8");
+}
+
+void build_pages(struct build *b, const struct policy_settings *policy, const struct conf_place *at,
+                 const struct plan_page **pages, size_t *count)
+{
+    *pages = NULL;
+    *count = 0;
+    if (!policy->error_page_count) return;
+    struct plan_page *made =
+        arena_zalloc(&b->plan->arena, policy->error_page_count * sizeof(*made));
+    for (size_t i = 0; i < policy->error_page_count; i++) {
+        const struct error_page_settings *s = &policy->error_pages[i];
+        made[i].status = s->status;
+        made[i].content_type = type_of(s->path);
+        (void)build_read(b, at, s->path, &made[i].body);
+    }
+    *pages = made;
+    *count = policy->error_page_count;
+}
+
+/* ---- routes ---- */
+
+static void set_pages(struct build *b, struct plan_route *to, const struct route_settings *s)
+{
+    const struct plan_route *fallback = b->plan->no_route;
+    if (s->policy.error_pages == b->settings->defaults.error_pages) {
+        to->pages = fallback->pages;
+        to->page_count = fallback->page_count;
+        return;
+    }
+    build_pages(b, &s->policy, &s->at, &to->pages, &to->page_count);
+}
+
+static void build_no_route(struct build *b)
+{
+    struct conf_place  at = { .file = "", .line = 0 };
+    struct plan_route *none = arena_zalloc(&b->plan->arena, sizeof(*none));
+    if (b->settings->files.count)
+        at = (struct conf_place){ b->settings->files.items[0].data, 1, 1 };
+    none->policy = &b->settings->defaults;
+    none->series = STATS_SERIES_OTHER;
+    build_pages(b, none->policy, &at, &none->pages, &none->page_count);
+    b->plan->no_route = none;
+}
+
+void build_routes(struct build *b)
+{
+    const struct settings *s = b->settings;
+    struct plan           *p = b->plan;
+    build_no_route(b);
+    p->routes = arena_zalloc(&p->arena, (s->route_count + 1) * sizeof(*p->routes));
+    p->route_count = s->route_count;
+    for (size_t i = 0; i < s->route_count; i++) {
+        const struct route_settings *from = &s->routes[i];
+        struct plan_route           *to = &p->routes[i];
+        to->name = from->name;
+        to->policy = &from->policy;
+        to->series = registry_hold_series(b->maker->registry, SERIES_ROUTE, from->name,
+                                          s->metrics.max_series, &p->arena);
+        set_upstream(b, to, from);
+        set_origin(b, to, from);
+        add_filters(b, to, from);
+        set_pages(b, to, from);
+    }
+}

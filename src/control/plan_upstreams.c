@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Upstreams of a plan: kept from the plans before where nothing changed.
+ */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "control/plan_parts.h"
+
+static void free_upstream(struct registry_item *item, void *arg)
+{
+    struct upstream *u = item->object;
+    registry_give_slot(arg, u->slot);
+    upstream_free(u);
+}
+
+/* Everything that the upstream is made of. */
+static void make_key(const struct upstream_settings *s, const struct upstream_build *ub,
+                     struct buffer *key)
+{
+    const struct http_limits *l = &ub->limits;
+    buffer_put_slice(key, s->name);
+    buffer_put_char(key, '\n');
+    buffer_put_slice(key, s->fingerprint);
+    buffer_printf(key, "\n%llu %u %u %u", (unsigned long long)ub->keep_alive_ms, l->header_bytes,
+                  l->header_count, ub->worker_count);
+    if (!ub->tls) return;
+    build_key_content(key, ub->tls->ca);
+    build_key_content(key, ub->tls->cert);
+    build_key_content(key, ub->tls->key);
+}
+
+static bool read_optional(struct build *b, const struct conf_place *at, struct slice path,
+                          struct slice *content)
+{
+    *content = slice_make("", 0);
+    return !path.len || build_read(b, at, path, content);
+}
+
+static bool read_tls(struct build *b, const struct upstream_settings *s,
+                     struct tls_client_settings *tls)
+{
+    bool is_read = read_optional(b, &s->at, s->tls->ca, &tls->ca);
+    is_read &= read_optional(b, &s->at, s->tls->cert, &tls->cert);
+    is_read &= read_optional(b, &s->at, s->tls->key, &tls->key);
+    tls->verifies = s->tls->verify;
+    tls->sni = s->tls->sni;
+    if (!s->tls->key.len) tls->key = tls->cert;
+    return is_read;
+}
+
+static struct registry_item *find_or_make(struct build *b, const struct upstream_settings *s,
+                                          struct upstream_build *ub)
+{
+    struct registry      *r = b->maker->registry;
+    struct registry_item *item = NULL;
+    struct buffer         key = BUFFER_INIT;
+    struct error          e;
+    make_key(s, ub, &key);
+    item = registry_find(r, REGISTRY_UPSTREAM, buffer_slice(&key));
+    if (item) goto out;
+    ub->slot = registry_take_slot(r);
+    struct upstream *u = upstream_new(s, ub, &e);
+    if (u) {
+        item = registry_add(r, REGISTRY_UPSTREAM, buffer_slice(&key), u, free_upstream, r);
+    } else {
+        registry_give_slot(r, ub->slot);
+        conf_report_add(b->report, CONF_ERROR, &s->at, "upstream %.*s: %s", SLICE_ARG(s->name),
+                        e.text);
+    }
+out:
+    buffer_reset(&key);
+    return item;
+}
+
+static void build_one(struct build *b, const struct upstream_settings *s)
+{
+    const struct settings     *all = b->settings;
+    struct registry           *r = b->maker->registry;
+    struct tls_client_settings tls = { 0 };
+    struct upstream_build      ub = {
+             .worker_count = b->maker->worker_count,
+             .keep_alive_ms = all->timeouts.upstream_keep_alive,
+             .limits = b->plan->limits,
+    };
+    if (s->tls && !read_tls(b, s, &tls)) return;
+    if (s->tls) ub.tls = &tls;
+    ub.series = registry_hold_series(r, SERIES_UPSTREAM, s->name, all->metrics.max_series,
+                                     &b->plan->arena);
+    struct registry_item *item = find_or_make(b, s, &ub);
+    if (!item) return;
+    registry_hold(r, item, &b->plan->arena);
+    b->plan->upstreams[b->plan->upstream_count++] = item->object;
+    map_put(&b->upstreams, s->name, item->object);
+}
+
+void build_upstreams(struct build *b)
+{
+    const struct settings *s = b->settings;
+    b->plan->upstreams =
+        arena_zalloc(&b->plan->arena, (s->upstream_count + 1) * sizeof(struct upstream *));
+    for (size_t i = 0; i < s->upstream_count; i++) build_one(b, &s->upstreams[i]);
+}

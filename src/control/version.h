@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The program's version, as configure.ac has it.
+ */
+#pragma once
+
+extern const char wharfgate_version[];
