@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 PROXY_CPU = 0
@@ -46,8 +47,40 @@ def file_limit():
     return min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
+class Guard:
+    """Ends what is left when this process has gone without a word, and removes `folder`.
+
+    A child is asked to die with us, but not what it has started itself (a worker process)."""
+    PROGRAM = """
+import os, shutil, signal, sys
+sessions = set()
+for line in sys.stdin:
+    (sessions.add if line[0] == "+" else sessions.discard)(int(line[1:]))
+for session in sessions:
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+if sys.argv[1]:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
+    def __init__(self, folder):
+        self.popen = subprocess.Popen([sys.executable, "-c", self.PROGRAM, str(folder or "")],
+                                      stdin=subprocess.PIPE, start_new_session=True)
+
+    def tell(self, sign, pid):
+        self.popen.stdin.write(f"{sign}{pid}\n".encode())
+        self.popen.stdin.flush()
+
+    def end(self):
+        self.popen.stdin.close()
+        self.popen.wait()
+
+
 class Process:
     """A child in a session of its own, pinned to one CPU, that dies with us."""
+    guard = None # a Guard, while there is a run
 
     def __init__(self, command, cpu, root=None, nice=0, **options):
         files = file_limit()
@@ -66,6 +99,8 @@ class Process:
         self.popen = subprocess.Popen(command, preexec_fn=prepare, start_new_session=True,
                                       **options)
         self.pid = self.popen.pid
+        if self.guard:
+            self.guard.tell("+", self.pid)
 
     def is_running(self):
         return self.popen.poll() is None
@@ -83,6 +118,8 @@ class Process:
         except ProcessLookupError:
             pass
         self.popen.wait()
+        if self.guard:
+            self.guard.tell("-", self.pid)
         for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if pipe:
                 pipe.close()
