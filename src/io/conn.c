@@ -86,6 +86,7 @@ static void run_watch(struct watch *w, int fd, unsigned what)
         if (c->is_connecting && !c->is_open_due && !c->has_fault) finish_connect(c);
         if (!c->is_closed && conn_has_output(c)) conn_want_flush(c);
     }
+    if (c->is_readable && c->is_paused && c->is_watching && !c->is_handshaking) conn_peek(c);
     if (c->is_readable || c->has_fault) conn_read(c);
     conn_flush_all(l);
 }
@@ -187,6 +188,13 @@ void conn_start_tls(struct conn *c, struct tls_server *tls, struct slice first)
 void conn_pause(struct conn *c)
 {
     c->is_paused = 1;
+    c->is_watching = 0;
+}
+
+void conn_pause_watching(struct conn *c)
+{
+    c->is_paused = 1;
+    c->is_watching = 1;
 }
 
 /* Is there something that conn_read() would tell? */

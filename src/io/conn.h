@@ -72,6 +72,7 @@ struct conn {
     unsigned               has_eof : 1;        /* on_eof delivered or due */
     unsigned               is_truncated : 1;   /* TLS ended without close_notify */
     unsigned               is_paused : 1;
+    unsigned               is_watching : 1; /* paused by conn_pause_watching() */
     unsigned               is_write_dead : 1;  /* EPIPE: output is discarded, input still read */
     unsigned               is_closed : 1;
     unsigned               is_in_input : 1;
@@ -122,6 +123,9 @@ void conn_want_flush(struct conn *c);
 void conn_flush_all(struct loop *l);
 
 void conn_pause(struct conn *c);
+/* Pauses, but a connection that the peer resets meanwhile is told by on_fault. An
+ * end (FIN) is not: it may be half a close. */
+void conn_pause_watching(struct conn *c);
 /* Reading goes on at the end of the present event. */
 void conn_resume(struct conn *c);
 /* No more writing: FIN (and close_notify) once *out is empty. */

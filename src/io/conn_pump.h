@@ -12,6 +12,8 @@
  * pauses; then tells him of the end, if it was met. The owner may have closed
  * the connection when it returns. */
 void conn_read(struct conn *c);
+/* Paused, the owner still wants to hear of a reset: looks for one. */
+void conn_peek(struct conn *c);
 /* Notes that the connection is dead; conn_read() tells it. */
 void conn_fail(struct conn *c, enum conn_fault fault);
 /* Connected and, with TLS, shaken hands. */

@@ -262,6 +262,16 @@ static void tell_end(struct conn *c)
     conn_flush_all(c->loop);
 }
 
+void conn_peek(struct conn *c)
+{
+    char    byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
+    if (n >= 0 || errno == EAGAIN || errno == EINTR || c->has_told_fault) return;
+    conn_fail(c, CONN_RESET);
+    c->has_told_fault = 1;
+    c->ops->on_fault(c, CONN_RESET);
+}
+
 void conn_read(struct conn *c)
 {
     if (c->is_closed || c->has_told_fault) return;

@@ -163,7 +163,7 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
     if (d->conn.is_closed) return len;
     if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count)
         enter(d, DOWNSTREAM_HEAD);
-    if (!codec_wants_input(d->codec)) conn_pause(&d->conn);
+    if (!codec_wants_input(d->codec)) conn_pause_watching(&d->conn);
     return used;
 }
 

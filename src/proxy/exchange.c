@@ -132,25 +132,6 @@ void exchange_fail(struct exchange *x, unsigned status, const char *reason)
         exchange_reply_status(x, status, reason);
 }
 
-static void on_deadline(struct deadline *d)
-{
-    struct exchange *x = container_of(d, struct exchange, deadline);
-    struct loop     *l = x->worker->loop;
-    if (x->state == EXCHANGE_RELAY) {
-        break_off(x, x->stream->unsent_bytes ? "write_timeout" : "response_timeout");
-    } else if (x->state == EXCHANGE_REPLY_LOCAL) {
-        if (x->is_origin_waiting)
-            exchange_reply_status(x, 504, "origin_timeout");
-        else
-            break_off(x, x->reply.head ? "body_timeout" : "write_timeout");
-    } else {
-        bool is_client = awaits_body(x);
-        attempt_cancel(x->attempt);
-        exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
-    }
-    conn_flush_all(l);
-}
-
 /* ---- the response ---- */
 
 static void run_response_filters(struct exchange *x, struct http_head *head)
@@ -208,13 +189,35 @@ static void send_reply(struct exchange *x)
     finish_if_sent(x);
 }
 
+static void on_deadline(struct deadline *d)
+{
+    struct exchange *x = container_of(d, struct exchange, deadline);
+    struct loop     *l = x->worker->loop;
+    if (x->state == EXCHANGE_RELAY) {
+        break_off(x, x->stream->unsent_bytes ? "write_timeout" : "response_timeout");
+    } else if (x->state == EXCHANGE_REPLY_LOCAL) {
+        if (x->is_origin_waiting)
+            exchange_reply_status(x, 504, "origin_timeout");
+        else if (x->reply.head)
+            send_reply(x); /* the rest of the request is not worth more waiting */
+        else
+            break_off(x, "write_timeout");
+    } else {
+        bool is_client = awaits_body(x);
+        x->is_late = is_client;
+        attempt_cancel(x->attempt);
+        exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
+    }
+    conn_flush_all(l);
+}
+
 /* Is the rest of the request short enough to be awaited, so that the connection
  * can be kept? */
 static bool is_worth_awaiting(const struct exchange *x)
 {
     return !x->request_ended && x->request && !x->request->expects_continue &&
            x->request->body_bytes > 0 && x->request->body_bytes <= EXCHANGE_HELD_MAX &&
-           !x->is_invalid;
+           !x->is_invalid && !x->is_late;
 }
 
 void exchange_send_local(struct exchange *x, struct http_head *head, struct slice body)

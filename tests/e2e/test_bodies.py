@@ -13,7 +13,7 @@ listeners:
 upstreams:
   app: { servers: ["{origin}"] }
 routes:
-  - { upstream: app, max_body: 0 }
+  - { upstream: app, max_body: unlimited }
 """
 GIB = 1 << 30
 # Grown by what a page cache of free lists needs, not by the body.

@@ -217,7 +217,7 @@ def test_early_answer_while_the_client_is_sending():
     def serve(peer, o):
         read_head(peer)
         peer.send(reply(413, "too much", Connection="close"))
-    with Origin(serve) as o, Gate(CONFIG + "defaults: { max_body: 0 }", origin=o.address) as gate, \
+    with Origin(serve) as o, Gate(CONFIG + "defaults: { max_body: unlimited }", origin=o.address) as gate, \
             gate.connect() as c:
         c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
         c.send(b"x" * 100000)
