@@ -8,6 +8,9 @@
 # `make check` replays every corpus. Without --enable-fuzz the programs are
 # ordinary ones whose main() is replay.c; with it they are libFuzzer's.
 FUZZ_TARGETS =
+FUZZ_TARGETS += h1_request
+FUZZ_TARGETS += h1_response
+FUZZ_TARGETS += uri
 FUZZ_TARGETS += proxy_protocol
 
 # ---- how they are built ----
