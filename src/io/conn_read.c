@@ -80,7 +80,7 @@ static bool receive(struct conn *c, char *to, size_t *got)
     c->is_readable = 0;
     if (n == 0) {
         c->has_peer_closed = 1;
-        if (c->was_reset || c->is_handshaking)
+        if (c->was_reset)
             conn_fail(c, CONN_RESET);
         else
             c->has_eof = 1;
@@ -209,6 +209,11 @@ static void give_tls_end(struct conn *c)
 {
     c->has_eof = 0;
     tls_give(c->tls, NULL, 0);
+    if (c->is_handshaking) {
+        (void)tls_handshake(c->tls); /* for its words: tls_failure() */
+        conn_fail(c, CONN_RESET);
+        return;
+    }
     decrypt(c);
     /* Paused before that came to light: met again then. */
     if (!c->has_eof && !c->has_fault) c->is_readable = 1;

@@ -13,10 +13,15 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TURNS_MAX = 20000, TURN_MS = 2000 };
+#include "io/tls.h"
+
+enum { TURN_MS = 1000 };
+
+static const uint64_t patience_ns = 20000000000u;
 
 static struct probe *probe_of(struct conn *c)
 {
@@ -28,6 +33,19 @@ static void on_open(struct conn *c)
     struct probe *p = probe_of(c);
     p->open_count++;
     if (p->says) probe_write(p, p->says);
+    if (p->pauses_at_open) conn_pause(c);
+}
+
+/* Keeps the socket full while it is read. */
+static void refill(struct probe *p)
+{
+    static const char block[32768];
+    ssize_t           n = 0;
+    while (p->refill_bytes && n >= 0) {
+        size_t len = p->refill_bytes < sizeof(block) ? p->refill_bytes : sizeof(block);
+        n = send(p->refill_fd, block, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) p->refill_bytes -= (size_t)n;
+    }
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len)
@@ -35,6 +53,8 @@ static size_t on_input(struct conn *c, const char *data, size_t len)
     struct probe *p = probe_of(c);
     assert_false(c->is_paused);
     p->input_count++;
+    if (len > p->largest_input) p->largest_input = len;
+    refill(p);
     size_t taken = p->take_max && p->take_max < len ? p->take_max : len;
     buffer_put(&p->got, data, taken);
     if (p->pauses) conn_pause(c);
@@ -67,6 +87,7 @@ static void on_fault(struct conn *c, enum conn_fault fault)
     struct probe *p = probe_of(c);
     p->fault_count++;
     p->fault = (int)fault;
+    if (c->tls) snprintf(p->failure, sizeof(p->failure), "%s", tls_failure(c->tls));
     if (!p->keeps_fault) conn_close(c, false);
 }
 
@@ -146,16 +167,18 @@ void probe_reset(struct probe *p, struct loop *l)
 
 void turn_until(struct loop *l, const unsigned *flag, unsigned value)
 {
-    for (int i = 0; *flag < value; i++) {
-        assert_true(i < TURNS_MAX);
+    uint64_t end_ns = clock_mono_ns() + patience_ns;
+    while (*flag < value) {
+        assert_true(clock_mono_ns() < end_ns);
         loop_turn(l, TURN_MS);
     }
 }
 
 void turn_until_bytes(struct loop *l, const struct buffer *b, size_t len)
 {
-    for (int i = 0; b->len < len; i++) {
-        assert_true(i < TURNS_MAX);
+    uint64_t end_ns = clock_mono_ns() + patience_ns;
+    while (b->len < len) {
+        assert_true(clock_mono_ns() < end_ns);
         loop_turn(l, TURN_MS);
     }
 }

@@ -21,6 +21,8 @@ struct probe {
     unsigned      free_count;
     int           fault; /* the last one, or -1 */
     bool          was_truncated;
+    size_t        largest_input;
+    char          failure[128]; /* of TLS, as on_fault found it */
 
     /* Knobs. */
     size_t        take_max;     /* on_input takes at most so much; 0: everything */
@@ -29,6 +31,9 @@ struct probe {
     bool          closes_early; /* on_input closes */
     bool          keeps_fault;  /* on_fault does not close */
     bool          closes_at_sent;
+    bool          pauses_at_open;
+    int           refill_fd; /* the peer: on_input sends as much there as it takes */
+    size_t        refill_bytes;
     struct probe *relay;  /* on_input lends its bytes to that one's output */
     struct probe *victim; /* on_input closes that one */
     const char   *says;   /* written at on_open */
@@ -46,7 +51,7 @@ void probe_write(struct probe *p, const char *text);
 void probe_reset(struct probe *p, struct loop *l);
 /* A blocking, listening TCP socket on loopback. */
 int tcp_listen(struct address *a);
-/* Turns until `*flag` is at least `value`; fails the test after many turns. */
+/* Turns until `*flag` is at least `value`; fails the test after some seconds. */
 void turn_until(struct loop *l, const unsigned *flag, unsigned value);
 void turn_until_bytes(struct loop *l, const struct buffer *b, size_t len);
 

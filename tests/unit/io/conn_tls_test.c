@@ -130,6 +130,24 @@ static void output_waits_for_the_handshake(void **state)
     close_both(t);
 }
 
+/* The request came with the end of the handshake, but its reader is not ready: it
+ * must outlive the buffer that it came in. */
+static void pauses_when_opened(void **state)
+{
+    struct ends *t = *state;
+    start(t, t->client_tls, S(""));
+    probe_write(&t->client, "early");
+    t->server.pauses_at_open = true;
+    turn_until(t->loop, &t->server.open_count, 1);
+    loop_turn(t->loop, 0);
+    assert_int_equal(t->server.got.len, 0);
+    memset(t->loop->cipher, 'x', LOOP_SCRATCH_BYTES);
+    conn_resume(&t->server.conn);
+    turn_until_bytes(t->loop, &t->server.got, 5);
+    expect_got(&t->server, "early");
+    close_both(t);
+}
+
 static void fill(char *data, size_t len)
 {
     for (size_t i = 0; i < len; i++) data[i] = (char)(i * 2654435761u >> 11);
@@ -251,6 +269,19 @@ static void closing_amid_output_truncates(void **state)
     turn_until(t->loop, &t->server.free_count, 1);
 }
 
+static void closing_before_output_is_flushed_truncates(void **state)
+{
+    struct ends *t = *state;
+    open_both(t);
+    probe_write(&t->client, "never sent");
+    conn_close(&t->client.conn, false);
+    turn_until(t->loop, &t->server.eof_count, 1);
+    assert_true(t->server.was_truncated);
+    assert_int_equal(t->server.got.len, 0);
+    conn_close(&t->server.conn, false);
+    turn_until(t->loop, &t->server.free_count, 1);
+}
+
 static void end_without_close_notify_is_truncated(void **state)
 {
     struct ends *t = *state;
@@ -267,15 +298,14 @@ static void untrusted_certificate_fails_on_both_sides(void **state)
 {
     struct ends *t = *state;
     start(t, t->distrustful_tls, S(""));
-    t->client.keeps_fault = t->server.keeps_fault = true;
-    turn_until(t->loop, &t->client.fault_count, 1);
-    turn_until(t->loop, &t->server.fault_count, 1);
+    /* The client closes when it is told, and its alert is on the way all the same. */
+    turn_until(t->loop, &t->client.free_count, 1);
+    turn_until(t->loop, &t->server.free_count, 1);
     assert_int_equal(t->client.fault, CONN_TLS_FAILED);
     assert_int_equal(t->server.fault, CONN_TLS_FAILED);
-    assert_true(strlen(tls_failure(t->client.conn.tls)) > 0);
-    assert_non_null(strstr(tls_failure(t->server.conn.tls), "alert"));
+    assert_true(strlen(t->client.failure) > 0);
+    assert_non_null(strstr(t->server.failure, "alert"));
     assert_int_equal(t->client.open_count + t->server.open_count, 0);
-    close_both(t);
 }
 
 static void accept_plain_client(struct ends *t, int *peer)
@@ -294,7 +324,7 @@ static void plain_http_fails(void **state)
     put(peer, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
     turn_until(t->loop, &t->server.fault_count, 1);
     assert_int_equal(t->server.fault, CONN_TLS_FAILED);
-    assert_non_null(strstr(tls_failure(t->server.conn.tls), "plain HTTP"));
+    assert_non_null(strstr(t->server.failure, "plain HTTP"));
     probe_reset(&t->server, t->loop);
     close(peer);
 }
@@ -309,6 +339,7 @@ static void peer_that_leaves_before_the_handshake(void **state)
     turn_until(t->loop, &t->server.fault_count, 1);
     assert_int_equal(t->server.fault, CONN_RESET);
     assert_int_equal(t->server.eof_count, 0);
+    assert_non_null(strstr(t->server.failure, "closed"));
     probe_reset(&t->server, t->loop);
 }
 
@@ -324,6 +355,7 @@ static size_t upgrade(struct conn *c, const char *data, size_t len)
     size_t used = (size_t)(end + 1 - data);
     buffer_put(&p->got, data, used);
     conn_start_tls(c, upgrade_with, slice_make(data + used, len - used));
+    memset(c->loop->scratch, 'x', LOOP_SCRATCH_BYTES);
     return len;
 }
 
@@ -345,6 +377,28 @@ static void starts_behind_a_preamble(void **state)
     close_both(t);
 }
 
+/* All is there at once, and the end behind it: that is the TLS layer's as well. */
+static void end_behind_a_preamble_is_not_a_plain_one(void **state)
+{
+    struct ends    *t = *state;
+    struct conn_ops ops = probe_ops;
+    int             peer;
+    probe_init(&t->server, t->loop);
+    peer = probe_tcp(&t->server, t->loop);
+    ops.on_input = upgrade;
+    t->server.conn.ops = &ops;
+    upgrade_with = t->server_tls;
+    conn_pause(&t->server.conn);
+    put(peer, "PROXY x\nGET / HTTP/1.1\r\n\r\n");
+    shutdown(peer, SHUT_WR);
+    loop_turn(t->loop, -1);
+    conn_resume(&t->server.conn);
+    turn_until(t->loop, &t->server.free_count, 1);
+    assert_int_equal(t->server.fault, CONN_TLS_FAILED);
+    assert_int_equal(t->server.eof_count, 0);
+    close(peer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -352,17 +406,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(opens_and_echoes),
         TEST(output_waits_for_the_handshake),
+        TEST(pauses_when_opened),
         TEST(carries_more_than_the_socket_takes),
         TEST(pauses_amid_records),
         TEST(takes_a_part),
         TEST(half_close_lets_the_other_answer),
         TEST(closing_says_goodbye),
         TEST(closing_amid_output_truncates),
+        TEST(closing_before_output_is_flushed_truncates),
         TEST(end_without_close_notify_is_truncated),
         TEST(untrusted_certificate_fails_on_both_sides),
         TEST(plain_http_fails),
         TEST(peer_that_leaves_before_the_handshake),
         TEST(starts_behind_a_preamble),
+        TEST(end_behind_a_preamble_is_not_a_plain_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
