@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
 	src/control/announce.c src/control/announce.h \
+	src/control/credentials.c src/control/credentials.h \
 	src/control/crew.c src/control/crew.h \
 	src/control/file_watch.c src/control/file_watch.h \
 	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
@@ -19,6 +20,8 @@ src_libwharfgate_a_SOURCES += \
 	src/control/registry.c src/control/registry.h \
 	src/control/snapshot.c src/control/snapshot.h \
 	src/control/sockets.c src/control/sockets.h \
-	src/control/supervisor.c src/control/supervisor.h \
+	src/control/supervisor.c src/control/supervisor.h src/control/supervisor_parts.h \
+	src/control/supervisor_child.c \
+	src/control/supervisor_serve.c \
 	src/control/version.c src/control/version.h \
 	src/control/wire.c src/control/wire.h

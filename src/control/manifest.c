@@ -60,6 +60,7 @@ static void add_settings(struct manifest *m, const struct settings *s)
     add(m, MANIFEST_APPEND, s->log.access);
     m->user = arena_copy(&m->arena, s->user);
     m->group = arena_copy(&m->arena, s->group);
+    m->error_log = arena_copy(&m->arena, s->log.error);
     m->pid_file = arena_copy(&m->arena, s->pid_file);
     m->shutdown_grace_ms = s->shutdown_grace;
     m->is_good = true;

@@ -24,7 +24,7 @@ struct manifest {
     bool             is_good;
 
     /* What the supervisor needs of the settings. */
-    struct slice user, group, pid_file;
+    struct slice user, group, pid_file, error_log;
     uint64_t     shutdown_grace_ms;
 };
 

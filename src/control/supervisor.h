@@ -13,7 +13,7 @@ struct supervisor_options {
     const char                   *ready_file; /* NULL: none */
     const struct origin_override *overrides;
     size_t                        override_count;
-    /* Called once the first worker process serves, or NULL. */
+    /* Called when the first worker process serves; may be NULL. */
     void (*on_ready)(void *arg, struct slice ready);
     void *arg;
 };
