@@ -90,14 +90,13 @@ static unsigned find(uint64_t tags, uint64_t tag)
     return way;
 }
 
-/* A free place, or the one whose bucket is full first. */
-static unsigned choose(const struct gcra_set *set, uint64_t tags, uint64_t *tat)
+/* A free place (its time is 0), or the one whose bucket is full first. */
+static unsigned choose(const struct gcra_set *set, uint64_t *tat)
 {
     unsigned best = 0;
     *tat = UINT64_MAX;
     for (unsigned way = 0; way < WAYS; way++) {
         uint64_t its = atomic_load_explicit(&set->tats[way], memory_order_acquire);
-        if (!tag_at(tags, way)) its = 0;
         if (its >= *tat) continue;
         best = way;
         *tat = its;
@@ -110,7 +109,7 @@ static void claim(struct gcra_table *t, struct gcra_set *set, uint64_t tags, uin
                   uint64_t now_ns)
 {
     uint64_t tat;
-    unsigned way = choose(set, tags, &tat), shift = way * TAG_BITS;
+    unsigned way = choose(set, &tat), shift = way * TAG_BITS;
     uint64_t mine = (tags & ~(TAG_MASK << shift)) | tag << shift;
     if (!atomic_compare_exchange_strong(&set->tags, &tags, mine)) return;
     if (tat <= now_ns) return; /* as good as none */

@@ -298,7 +298,7 @@ static struct series_sums sum_series(const struct worker_stats *const *workers, 
     sums.items = mem_zalloc((name_count + 1) * sizeof(*sums.items));
     for (uint32_t id = 0; id < name_count && id < STATS_SERIES_MAX; id++) {
         struct series_sum *sum = &sums.items[sums.count];
-        for (size_t w = 0; w < count && names[id].len; w++) {
+        for (size_t w = 0; w < count; w++) {
             const struct series_table *t =
                 *(struct series_table *const *)(const void *)((const char *)workers[w] +
                                                               table_offset);

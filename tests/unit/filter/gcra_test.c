@@ -258,6 +258,62 @@ static void threads_share_one_budget(void **state)
     }
 }
 
+enum { CROWDED_ROUNDS = 1000, CROWDED_KEYS = 40 };
+
+struct crowd {
+    struct gcra_table     **tables; /* one a round */
+    const struct gcra_rule *rule;
+    pthread_barrier_t      *barrier;
+    uint64_t                offset;
+    _Atomic uint64_t       *admitted; /* one a round */
+};
+
+static void *crowd_in(void *arg)
+{
+    struct crowd *c = arg;
+    for (unsigned round = 0; round < CROWDED_ROUNDS; round++) {
+        pthread_barrier_wait(c->barrier);
+        uint64_t admitted = 0;
+        for (uint64_t i = 0; i < 3 * CROWDED_KEYS; i++) {
+            uint64_t key = (c->offset + i) % CROWDED_KEYS;
+            admitted += gcra_take(c->tables[round], number_key(&key), c->rule, START).admitted;
+        }
+        c->admitted[round] += admitted;
+    }
+    return NULL;
+}
+
+/* Different keys come into the same sets at the same time: none is lost. */
+static void threads_bring_new_keys_at_once(void **state)
+{
+    (void)state;
+    static struct gcra_table *tables[CROWDED_ROUNDS];
+    static _Atomic uint64_t   admitted[CROWDED_ROUNDS];
+    struct gcra_rule          rule = gcra_rule_make(1, 1000, 5);
+    struct crowd              crowds[THREADS];
+    pthread_t                 threads[THREADS];
+    pthread_barrier_t         barrier;
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (unsigned i = 0; i < CROWDED_ROUNDS; i++) tables[i] = gcra_table_new(0);
+    for (uint64_t i = 0; i < THREADS; i++) {
+        crowds[i] = (struct crowd){ tables, &rule, &barrier, i * CROWDED_KEYS / THREADS, admitted };
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_in, &crowds[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    unsigned checked = 0;
+    for (unsigned i = 0; i < CROWDED_ROUNDS; i++) {
+        /* Now and then four keys have one set, by chance. */
+        if (!gcra_evictions(tables[i])) {
+            checked++;
+            assert_true(admitted[i] <= CROWDED_KEYS * 6);
+            assert_true(admitted[i] >= (CROWDED_KEYS - 1) * 6);
+        }
+        gcra_table_free(tables[i]);
+    }
+    assert_true(checked > CROWDED_ROUNDS / 2);
+}
+
 /* Too many keys for the table: all threads get through, and a key that is pushed
  * out begins anew, no more. */
 static void threads_evict_each_others_keys(void **state)
@@ -284,6 +340,7 @@ int main(void)
         cmocka_unit_test(expired_keys_make_room_uncounted),
         cmocka_unit_test(a_million_keys_fit_into_64_mib),
         cmocka_unit_test(threads_share_one_budget),
+        cmocka_unit_test(threads_bring_new_keys_at_once),
         cmocka_unit_test(threads_evict_each_others_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static struct access_record usual(void)
         .request_bytes = 0,
         .response_bytes = 12345678901,
         .queue_us = 0,
-        .connect_us = 99,
+        .connect_us = 989,
         .first_byte_us = 1234,
         .total_us = 20000001,
         .upstream = S("backend"),
@@ -66,7 +66,7 @@ static void json_says_all(void **state)
         "{\"time\":\"2026-11-21T12:20:00.007Z\",\"client\":\"203.0.113.7\",\"method\":\"GET\","
         "\"host\":\"herald.example\",\"path\":\"/api/items?page=2\",\"protocol\":\"HTTP/1.1\","
         "\"status\":200,\"request_bytes\":0,\"response_bytes\":12345678901,\"queue_ms\":0.000,"
-        "\"connect_ms\":0.099,\"first_byte_ms\":1.234,\"total_ms\":20000.001,\"route\":\"api\","
+        "\"connect_ms\":0.989,\"first_byte_ms\":1.234,\"total_ms\":20000.001,\"route\":\"api\","
         "\"upstream\":\"backend\",\"endpoint\":\"10.0.0.7:8000\",\"retries\":1,\"tls\":\"TLSv1.3\","
         "\"request_id\":\"0123456789abcdef\",\"listener\":\"https\","
         "\"user_agent\":\"curl/7.88.1\"}\n");
@@ -213,6 +213,9 @@ static void each_unclean_byte_at_each_place(void **state)
 static void json_is_utf8(void **state)
 {
     (void)state;
+    /* The byte that would complete it is another's. */
+    struct access_record half = { .referer = { "\xc3\xa9", 1 } };
+    assert_non_null(strstr(line(access_format_json, &half), "\"\xef\xbf\xbd\"}\n"));
     BECOMES("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
             "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
     BECOMES("\xff", "\xef\xbf\xbd");

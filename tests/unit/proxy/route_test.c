@@ -315,14 +315,18 @@ static void query_parameters_are_decoded(void **state)
         { .name = "text", .path = "/t", .query = "kind=a&b" },
         { .name = "regex", .path = "/r", .query = "n=~^[0-9]+$" },
         { .name = "empty", .path = "/e", .query = "n=" },
+        { .name = "blank", .path = "/b", .query = "n=~^a\\sb$" },
     };
     struct fixture f;
-    assert_true(fixture_open(&f, specs, 3));
+    assert_true(fixture_open(&f, specs, 4));
+    WINS(&f, "blank", "h", "/b?n=a+b");
+    WINS(&f, "none", "h", "/b?n=a%2Bb");
     WINS(&f, "text", "h", "/t?kind=a%26b");
     WINS(&f, "text", "h", "/t?a=1&kind=2&ki%6Ed=%61%26b&z");
     WINS(&f, "none", "h", "/t?kind=a&b");
     WINS(&f, "none", "h", "/t?kind=a%26b%2");
     WINS(&f, "regex", "h", "/r?n=x&n=12");
+    WINS(&f, "regex", "h", "/r?n=1%32");
     WINS(&f, "none", "h", "/r?n=12x");
     WINS(&f, "none", "h", "/r?nn=12");
     WINS(&f, "none", "h", "/r?=12&&");
@@ -368,11 +372,10 @@ static void limits_of_expressions_are_reported(void **state)
     fixture_close(&f);
     const struct spec bomb[] = { { .name = "bomb", .path = hard }, { .name = "rest" } };
     assert_true(fixture_open(&f, bomb, 2));
-    uint64_t start = clock_mono_ns();
-    m = find(&f, ASK("h", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
+    /* pcre2's own limit would let this pass, some milliseconds later. */
+    m = find(&f, ASK("h", "aaaaaaaaaaaaaaaaaaaaaaaab"));
     assert_int_equal(m.route, 1);
     assert_true(m.has_hit_limit);
-    assert_true(clock_mono_ns() - start < 1000000000u);
     /* The next one starts afresh. */
     assert_false(find(&f, ASK("h", "aa")).has_hit_limit);
     fixture_close(&f);
@@ -401,6 +404,7 @@ static void the_same_match_twice_is_refused(void **state)
     REFUSES("same match", { .name = "a", .path = "=/x" }, { .name = "b", .path = "= /x" });
     REFUSES("same match", { .name = "a", .methods = "GET PUT" },
             { .name = "b", .methods = "PUT GET" });
+    REFUSES("same match", { .name = "a", .methods = "GET GET" }, { .name = "b", .methods = "GET" });
     REFUSES("same match", { .name = "a", .headers = "X-A=1 b", .query = "q" },
             { .name = "b", .headers = "B x-a=1", .query = "q" });
     REFUSES("names twice the host `h`", { .name = "a", .hosts = "h h" });
@@ -505,7 +509,7 @@ static void agrees_with_a_plain_search(void **state)
     static const char *const hosts[] = { "a.b", "c.a.b", "d.c.a.b", "b", "x" };
     static const char *const host_matches[] = { NULL, "a.b", "c.a.b", "*.b", "*.a.b", "x *.c.a.b" };
     static const char *const methods[] = { "GET", "POST", "PUT" };
-    static const char *const method_matches[] = { NULL, NULL, "GET", "POST PUT" };
+    static const char *const method_matches[] = { NULL, "GET PUT", "GET", "POST PUT" };
     struct random            random;
     random_init(&random);
     unsigned built = 0;
@@ -604,6 +608,25 @@ static void long_hosts_are_folded_or_passed_over(void **state)
     fixture_close(&f);
 }
 
+static void only_letters_are_folded(void **state)
+{
+    (void)state;
+    static const struct spec specs[] = {
+        { .name = "alphabet", .hosts = "abcdefghijklmnopqrstuvwxyz" },
+        { .name = "short", .hosts = "az" },
+        { .name = "signs", .hosts = "@[`{\x80\xc1\xda-12" },
+        { .name = "any" },
+    };
+    struct fixture f;
+    assert_true(fixture_open(&f, specs, 4));
+    WINS(&f, "alphabet", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "/");
+    WINS(&f, "alphabet", "abcdefghijklmNOPQRSTUVWXYZ", "/");
+    WINS(&f, "short", "AZ", "/");
+    WINS(&f, "signs", "@[`{\x80\xc1\xda-12", "/");
+    WINS(&f, "any", "`{@[\x80\xc1\xda-12", "/");
+    fixture_close(&f);
+}
+
 static void note(void *arg, int32_t route, enum router_verdict verdict, struct slice what)
 {
     struct buffer *to = arg;
@@ -655,6 +678,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_plain_search),
         cmocka_unit_test(ten_thousand_hosts_load_at_once),
         cmocka_unit_test(long_hosts_are_folded_or_passed_over),
+        cmocka_unit_test(only_letters_are_folded),
         cmocka_unit_test(explains_winners_and_losers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,7 @@ static void workers_are_added_up(void **state)
     series_add(stats_route(w[0], 1), 200, 10, 1000, 1500);
     series_add(stats_route(w[1], 1), 204, 1, 0, 70000000);
     series_add(stats_route(w[1], 1), 0, 0, 0, 0);
+    series_add(stats_route(w[1], 1), 999, 0, 0, 0);
     series_add(stats_route(w[0], 70000), 404, 0, 5, 10);
     series_add(stats_upstream(w[0], 1), 502, 0, 0, 3000);
     histogram_add(&stats_upstream(w[0], 1)->first_byte, 2500);
@@ -83,16 +84,16 @@ static void workers_are_added_up(void **state)
     assert_has(&b, "wharfgate_upstream_connections_reused_total 9\n");
     assert_has(&b, "wharfgate_requests_invalid_total{reason=\"too_large\"} 1\n");
     assert_has(&b, "wharfgate_requests_total{route=\"api\",code=\"2xx\"} 2\n");
-    assert_has(&b, "wharfgate_requests_total{route=\"api\",code=\"none\"} 1\n");
+    assert_has(&b, "wharfgate_requests_total{route=\"api\",code=\"none\"} 2\n");
     assert_has(&b, "wharfgate_requests_total{route=\"_other\",code=\"4xx\"} 1\n");
     assert_has(&b, "wharfgate_request_body_bytes_total{route=\"api\"} 11\n");
     assert_has(&b, "wharfgate_response_body_bytes_total{route=\"api\"} 1000\n");
-    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"0.001\"} 1\n");
-    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"0.002\"} 2\n");
-    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"65.536\"} 2\n");
-    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"+Inf\"} 3\n");
+    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"0.001\"} 2\n");
+    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"0.002\"} 3\n");
+    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"65.536\"} 3\n");
+    assert_has(&b, "wharfgate_request_duration_seconds_bucket{route=\"api\",le=\"+Inf\"} 4\n");
     assert_has(&b, "wharfgate_request_duration_seconds_sum{route=\"api\"} 70.001500\n");
-    assert_has(&b, "wharfgate_request_duration_seconds_count{route=\"api\"} 3\n");
+    assert_has(&b, "wharfgate_request_duration_seconds_count{route=\"api\"} 4\n");
     assert_has(&b, "wharfgate_upstream_requests_total{upstream=\"backend\",code=\"5xx\"} 1\n");
     assert_has(&b, "wharfgate_upstream_first_byte_seconds_bucket{upstream=\"backend\","
                    "le=\"0.004\"} 1\n");
