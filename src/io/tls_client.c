@@ -94,7 +94,7 @@ static bool use_certificate(SSL_CTX *context, const struct tls_client_settings *
 
 static bool prepare(SSL_CTX *context, const struct tls_client_settings *s, struct error *e)
 {
-    if (!tls_context_prepare(context))
+    if (!tls_context_prepare(context, true))
         return error_set(e, "OpenSSL gives no context for the client side: %s",
                          tls_openssl_reason());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);

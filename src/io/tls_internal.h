@@ -152,8 +152,8 @@ struct tls_ticket_keys *tls_ticket_keys_ref(struct tls_ticket_keys *k);
 void tls_ticket_enable(SSL_CTX *context);
 
 /* ---- tls_server.c, tls_client.c ---- */
-/* Common to both sides: memory, renegotiation, groups. False when OpenSSL refuses. */
-bool tls_context_prepare(SSL_CTX *context);
+/* Common to both sides: memory, renegotiation, ciphers, groups. False when OpenSSL refuses. */
+bool tls_context_prepare(SSL_CTX *context, bool is_client);
 
 /* ---- tls_bio.c ---- */
 BIO_METHOD *tls_bio_method_new(void);

@@ -149,18 +149,27 @@ static int on_status(SSL *ssl, void *server)
 
 /* ---- contexts ---- */
 
-bool tls_context_prepare(SSL_CTX *context)
+/* The hybrid group exists from OpenSSL 3.5 on; a star makes a client send its share
+ * at once, so that neither kind of peer has to ask for it in another round. */
+static bool set_groups(SSL_CTX *context, bool is_client)
+{
+    if (is_client &&
+        SSL_CTX_set1_groups_list(context, "*X25519MLKEM768:*X25519:prime256v1:secp384r1"))
+        return true;
+    return SSL_CTX_set1_groups_list(context, "X25519MLKEM768:X25519:prime256v1:secp384r1") ||
+           SSL_CTX_set1_groups_list(context, "X25519:prime256v1:secp384r1");
+}
+
+bool tls_context_prepare(SSL_CTX *context, bool is_client)
 {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     /* An idle connection holds no record buffer; chains are as the files have them. */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_security_level(context, SECURITY_LEVEL);
-    /* The hybrid group exists from OpenSSL 3.5 on. */
-    bool is_good = SSL_CTX_set1_groups_list(context, "X25519MLKEM768:X25519:prime256v1:secp384r1");
-    if (!is_good) is_good = SSL_CTX_set1_groups_list(context, "X25519:prime256v1:secp384r1");
-    is_good = is_good && SSL_CTX_set_ciphersuites(context, ciphers_13) == 1 &&
-              SSL_CTX_set_cipher_list(context, ciphers_12) == 1;
-    if (is_good) ERR_clear_error();
+    bool is_good = set_groups(context, is_client) &&
+                   SSL_CTX_set_ciphersuites(context, ciphers_13) == 1 &&
+                   SSL_CTX_set_cipher_list(context, ciphers_12) == 1;
+    if (is_good) ERR_clear_error(); /* of the groups that were refused */
     return is_good;
 }
 
@@ -196,7 +205,7 @@ static SSL_CTX *context_new(struct tls_server *s, const struct tls_site *site)
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context) return NULL;
     bool is_modern = s->store->profile == TLS_MODERN;
-    bool is_good = tls_context_prepare(context);
+    bool is_good = tls_context_prepare(context, false);
     SSL_CTX_set_min_proto_version(context, is_modern ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_max_proto_version(context, 0);
     SSL_CTX_set_max_early_data(context, 0);

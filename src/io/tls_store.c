@@ -27,17 +27,14 @@ static bool parse(struct tls_parsed *p, const struct tls_certificate_pem *pem, s
 }
 
 /* Would OpenSSL serve it? Its security level may be stricter than we are. */
-static bool try_out(const struct tls_parsed *p, struct error *e)
+static bool try_out(SSL_CTX *context, const struct tls_parsed *p, struct error *e)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (!context) return error_set(e, "OpenSSL gives no context: %s", tls_openssl_reason());
     STACK_OF(X509) *issuers = sk_X509_dup(p->chain);
     if (!issuers) abort();
     X509 *leaf = sk_X509_shift(issuers);
     bool  is_good = SSL_CTX_use_cert_and_key(context, leaf, p->key, issuers, 1) == 1;
     if (!is_good) error_set(e, "%s: OpenSSL refuses it: %s", p->cert_name, tls_openssl_reason());
     sk_X509_free(issuers);
-    SSL_CTX_free(context);
     return is_good;
 }
 
@@ -84,15 +81,17 @@ static bool add_ocsp(struct tls_store *store, struct tls_certificate *to,
 static bool add_certificates(struct tls_store *store, const struct tls_server_settings *s,
                              struct buffer *names, struct buffer *warnings, struct error *e)
 {
-    bool is_good = true;
-    if (!s->certificate_count) return error_set(e, "TLS needs at least one certificate");
+    SSL_CTX *trial = SSL_CTX_new(TLS_server_method());
+    if (!trial) return error_set(e, "OpenSSL gives no context: %s", tls_openssl_reason());
+    bool is_good = s->certificate_count > 0 || error_set(e, "TLS needs at least one certificate");
     store->certificates =
         arena_zalloc(&store->arena, s->certificate_count * sizeof(store->certificates[0]));
     for (uint32_t i = 0; i < s->certificate_count && is_good; i++) {
         struct tls_parsed       p;
         struct tls_certificate *to = &store->certificates[i];
         is_good = parse(&p, &s->certificates[i], e) && tls_check(&p, s->profile, warnings, e) &&
-                  try_out(&p, e) && add_ocsp(store, to, &p, s->certificates[i].ocsp, warnings, e);
+                  try_out(trial, &p, e) &&
+                  add_ocsp(store, to, &p, s->certificates[i].ocsp, warnings, e);
         if (is_good) {
             store_certificate(store, to, &p);
             store->certificate_count++;
@@ -100,6 +99,7 @@ static bool add_certificates(struct tls_store *store, const struct tls_server_se
         }
         parsed_reset(&p);
     }
+    SSL_CTX_free(trial);
     if (is_good) tls_sites_finish(&store->sites, &store->arena);
     return is_good;
 }

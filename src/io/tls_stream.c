@@ -106,6 +106,17 @@ static void note_sni(struct tls *t)
     t->sni = t->name ? slice_make(t->name, sni.len) : sni;
 }
 
+/* OpenSSL keeps the keys of the key exchange until the connection ends: secrets of no
+ * further use, and with ML-KEM some 6 KB. A new type drops what a key holds. */
+static void forget_exchange_keys(const struct tls *t)
+{
+    EVP_PKEY *own = NULL, *peers = NULL;
+    if (SSL_get_tmp_key(t->ssl, &own)) EVP_PKEY_set_type(own, EVP_PKEY_RSA);
+    if (SSL_get_peer_tmp_key(t->ssl, &peers)) EVP_PKEY_set_type(peers, EVP_PKEY_RSA);
+    EVP_PKEY_free(own);
+    EVP_PKEY_free(peers);
+}
+
 enum tls_result tls_handshake(struct tls *t)
 {
     if (t->is_broken) return TLS_BROKEN;
@@ -121,6 +132,7 @@ enum tls_result tls_handshake(struct tls *t)
     t->is_open = true;
     t->alpn = chosen_alpn(t);
     if (t->server) note_sni(t);
+    forget_exchange_keys(t);
     return TLS_OK;
 }
 

@@ -292,6 +292,23 @@ static void test_modern_refuses_tls_1_2(void **state)
     assert_non_null(strstr(tls_failure(f->pair.server.tls), "unsupported protocol"));
 }
 
+/* The server answers with the alert no_renegotiation (RFC 5246 section 7.2.2). */
+static void test_no_renegotiation(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    add(f, "DNS:a.example", NULL);
+    serve(f, (struct tls_server_settings){ .profile = TLS_INTERMEDIATE });
+    use_client(f, (struct tls_client_settings){ .verifies = true });
+    SSL_CTX_set_max_proto_version(f->client->context, TLS1_2_VERSION);
+    SSL_CTX_clear_options(f->client->context, SSL_OP_NO_RENEGOTIATION);
+    shows(f, "a.example", "a.example", "EC");
+    assert_int_equal(SSL_renegotiate(f->pair.client.tls->ssl), 1);
+    SSL_do_handshake(f->pair.client.tls->ssl);
+    pair_run(&f->pair);
+    assert_int_equal(f->pair.client.last, TLS_BROKEN);
+    assert_non_null(strstr(tls_failure(f->pair.client.tls), "renegotiation"));
+}
+
 /* ---- client certificates ---- */
 
 struct identity {
@@ -443,6 +460,7 @@ int main(void)
         TEST(test_alpn_without_h2),
         TEST(test_profiles),
         TEST(test_modern_refuses_tls_1_2),
+        TEST(test_no_renegotiation),
         TEST(test_client_certificate_required),
         TEST(test_client_certificate_optional),
         TEST(test_ocsp_staple),
