@@ -47,3 +47,11 @@ static inline void *arena_alloc(struct arena *a, size_t bytes)
     a->next += rounded;
     return got;
 }
+
+/* Gives back the end of what was allocated last: of its `bytes`, `used` are kept.
+ * When something was allocated since, nothing happens. */
+static inline void arena_trim(struct arena *a, char *from, size_t bytes, size_t used)
+{
+    if (a->next != from + ((bytes + 7) & ~(size_t)7)) return;
+    a->next = from + ((used + 7) & ~(size_t)7);
+}

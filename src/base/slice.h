@@ -59,6 +59,7 @@ static inline bool slice_ends_with(struct slice s, struct slice suffix)
 /* `from` must not be past the end. */
 static inline struct slice slice_from(struct slice s, size_t from)
 {
+    if (!from) return s; /* data may be NULL */
     return (struct slice){ s.data + from, s.len - from };
 }
 

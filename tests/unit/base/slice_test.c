@@ -56,6 +56,7 @@ static void finding(void **state)
     assert_int_equal(slice_find(slice_make(NULL, 0), ':'), 0);
     assert_true(slice_eq(slice_from(S("a:b"), 2), S("b")));
     assert_int_equal(slice_from(S("a:b"), 3).len, 0);
+    assert_null(slice_from(slice_make(NULL, 0), 0).data);
 }
 
 int main(void)
