@@ -56,6 +56,11 @@ enum router_verdict {
 const struct router *router_new(const struct settings *settings, struct arena *arena,
                                 struct error *e);
 
+/* The same; every fault goes to `report`, at its place. */
+struct conf_report;
+const struct router *router_new_reporting(const struct settings *settings, struct arena *arena,
+                                          struct conf_report *report);
+
 struct router_scratch *router_scratch_new(void);
 void                   router_scratch_free(struct router_scratch *s);
 

@@ -6,8 +6,10 @@
  */
 #include "proxy/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/load.h"
 #include "proxy/route_table.h"
 
 enum host_level { HOST_EXACT, HOST_SUFFIX, HOST_ANY };
@@ -34,6 +36,8 @@ struct build {
     struct arena                   *arena; /* the plan's */
     struct arena                    temporary;
     struct error                   *e;
+    struct conf_report             *report; /* or this instead of e */
+    bool                            has_failed;
     struct router                  *r;
     const struct route_conditions **conditions; /* by route */
     struct map                      regexes;    /* "~" or "~*" and the text -> code */
@@ -45,16 +49,29 @@ struct build {
     uint32_t                        candidate_count;
 };
 
-static const char *place_file(const struct route_settings *route)
+/* To the report if there is one; else the first fault becomes the error. */
+static bool complain(struct build *b, const struct conf_place *at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool complain(struct build *b, const struct conf_place *at, const char *format, ...)
 {
-    return route->at.file ? route->at.file : "";
+    char    text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (b->report)
+        conf_report_add(b->report, CONF_ERROR, at, "%s", text);
+    else if (!b->has_failed)
+        error_set(b->e, "%s:%u:%u: %s", at->file ? at->file : "", at->line, at->column, text);
+    b->has_failed = true;
+    return false;
 }
 
 static bool fail(struct build *b, const struct route_settings *route, const char *what,
                  struct slice text)
 {
-    return error_set(b->e, "%s:%u:%u: route `%.*s`: %s `%.*s`", place_file(route), route->at.line,
-                     route->at.column, SLICE_ARG(route->name), what, SLICE_ARG(text));
+    return complain(b, &route->at, "route `%.*s`: %s `%.*s`", SLICE_ARG(route->name), what,
+                    SLICE_ARG(text));
 }
 
 /* ---- expressions ---- */
@@ -88,10 +105,8 @@ static const pcre2_code *regex_new(struct build *b, const struct route_settings 
     if (!code) {
         char why[128];
         pcre2_get_error_message(number, (PCRE2_UCHAR *)why, sizeof(why));
-        error_set(b->e,
-                  "%s:%u:%u: route `%.*s`: bad regular expression `%.*s`: %s at character %zu",
-                  place_file(route), route->at.line, route->at.column, SLICE_ARG(route->name),
-                  SLICE_ARG(text), why, (size_t)offset + 1);
+        complain(b, &route->at, "route `%.*s`: bad regular expression `%.*s`: %s at character %zu",
+                 SLICE_ARG(route->name), SLICE_ARG(text), why, (size_t)offset + 1);
         return NULL;
     }
     /* Where the kernel forbids making code, pcre2 interprets it. */
@@ -306,9 +321,9 @@ static bool check_unique(struct build *b, const struct entry *e, struct slice co
     buffer_reset(&key);
     if (!other) return true;
     if (other == route) return fail(b, route, "names twice the host", e->host);
-    return error_set(b->e, "%s:%u:%u: route `%.*s` has the same match as route `%.*s` (%s:%u:%u)",
-                     place_file(route), route->at.line, route->at.column, SLICE_ARG(route->name),
-                     SLICE_ARG(other->name), place_file(other), other->at.line, other->at.column);
+    return complain(b, &route->at, "route `%.*s` has the same match as route `%.*s` (%s:%u:%u)",
+                    SLICE_ARG(route->name), SLICE_ARG(other->name),
+                    other->at.file ? other->at.file : "", other->at.line, other->at.column);
 }
 
 /* Expressions are tried in the order in which a host's routes first name them. */
@@ -485,8 +500,8 @@ static bool build(struct build *b)
     b->entries = arena_alloc(&b->temporary, (entry_max + 1) * sizeof(*b->entries));
     b->conditions = arena_zalloc(b->arena, (s->route_count + 1) * sizeof(*b->conditions));
     b->r->conditions = b->conditions;
-    for (uint32_t i = 0; i < s->route_count; i++)
-        if (!add_route(b, i)) return false;
+    for (uint32_t i = 0; i < s->route_count; i++) add_route(b, i);
+    if (b->has_failed) return false;
     qsort(b->entries, b->entry_count, sizeof(*b->entries), by_precedence);
     put_tables(b);
     return true;
@@ -499,22 +514,34 @@ static void free_maps(void *arg)
     map_reset(&r->suffixes);
 }
 
+static const struct router *run(struct build *b)
+{
+    arena_init(&b->temporary, NULL);
+    b->r = arena_zalloc(b->arena, sizeof(*b->r));
+    map_init(&b->r->exact);
+    map_init(&b->r->suffixes);
+    arena_on_reset(b->arena, free_maps, b->r);
+    map_init(&b->regexes);
+    map_init(&b->seen);
+    map_init(&b->ranks);
+    bool is_built = build(b);
+    map_reset(&b->ranks);
+    map_reset(&b->seen);
+    map_reset(&b->regexes);
+    arena_reset(&b->temporary);
+    return is_built ? b->r : NULL;
+}
+
 const struct router *router_new(const struct settings *settings, struct arena *arena,
                                 struct error *e)
 {
     struct build b = { .settings = settings, .arena = arena, .e = e };
-    arena_init(&b.temporary, NULL);
-    b.r = arena_zalloc(arena, sizeof(*b.r));
-    map_init(&b.r->exact);
-    map_init(&b.r->suffixes);
-    arena_on_reset(arena, free_maps, b.r);
-    map_init(&b.regexes);
-    map_init(&b.seen);
-    map_init(&b.ranks);
-    bool is_built = build(&b);
-    map_reset(&b.ranks);
-    map_reset(&b.seen);
-    map_reset(&b.regexes);
-    arena_reset(&b.temporary);
-    return is_built ? b.r : NULL;
+    return run(&b);
+}
+
+const struct router *router_new_reporting(const struct settings *settings, struct arena *arena,
+                                          struct conf_report *report)
+{
+    struct build b = { .settings = settings, .arena = arena, .report = report };
+    return run(&b);
 }

@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "conf/load.h"
 #include "proxy/route.h"
 
 /* A route in one line: lists are words separated by blanks. */
@@ -442,6 +443,29 @@ static void what_cannot_match_is_refused(void **state)
             { .name = "a", .headers = "Content-length" });
 }
 
+static void a_report_gets_every_fault(void **state)
+{
+    (void)state;
+    static const struct spec specs[] = {
+        { .name = "a", .path = "~ (" },
+        { .name = "b", .path = "/x" },
+        { .name = "c", .path = "/x" },
+        { .name = "d", .hosts = "h *", .path = "/y" },
+    };
+    struct fixture f;
+    assert_false(fixture_open(&f, specs, 4));
+    assert_non_null(strstr(f.e.text, "gate.yaml:10:5: route `a`: bad regular expression"));
+    struct conf_report report;
+    conf_report_init(&report);
+    assert_null(router_new_reporting(&f.settings, &f.arena, &report));
+    assert_int_equal(report.error_count, 3);
+    const uint32_t lines[] = { 10, 12, 13 };
+    for (size_t i = 0; i < 3; i++) assert_int_equal(report.problems[i].at.line, lines[i]);
+    assert_non_null(strstr(report.problems[1].message.data, "same match as route `b`"));
+    conf_report_reset(&report);
+    fixture_close(&f);
+}
+
 /* ---- the same by brute force ---- */
 
 static bool oracle_prefix(struct slice prefix, struct slice path)
@@ -675,6 +699,7 @@ int main(void)
         cmocka_unit_test(limits_of_expressions_are_reported),
         cmocka_unit_test(the_same_match_twice_is_refused),
         cmocka_unit_test(what_cannot_match_is_refused),
+        cmocka_unit_test(a_report_gets_every_fault),
         cmocka_unit_test(agrees_with_a_plain_search),
         cmocka_unit_test(ten_thousand_hosts_load_at_once),
         cmocka_unit_test(long_hosts_are_folded_or_passed_over),
