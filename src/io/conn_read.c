@@ -19,7 +19,7 @@
 #include "io/tls.h"
 
 enum {
-    READS_MAX = 8, /* full buffers in one go; then others have their turn */
+    READS_MAX = 2, /* full buffers in one go; then others have their turn */
     RECORD_MAX = 16384,
     DOUBT_MS = 1000,
 };

@@ -36,25 +36,12 @@ static void on_open(struct conn *c)
     if (p->pauses_at_open) conn_pause(c);
 }
 
-/* Keeps the socket full while it is read. */
-static void refill(struct probe *p)
-{
-    static const char block[32768];
-    ssize_t           n = 0;
-    while (p->refill_bytes && n >= 0) {
-        size_t len = p->refill_bytes < sizeof(block) ? p->refill_bytes : sizeof(block);
-        n = send(p->refill_fd, block, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0) p->refill_bytes -= (size_t)n;
-    }
-}
-
 static size_t on_input(struct conn *c, const char *data, size_t len)
 {
     struct probe *p = probe_of(c);
     assert_false(c->is_paused);
     p->input_count++;
     if (len > p->largest_input) p->largest_input = len;
-    refill(p);
     size_t taken = p->take_max && p->take_max < len ? p->take_max : len;
     buffer_put(&p->got, data, taken);
     if (p->pauses) conn_pause(c);

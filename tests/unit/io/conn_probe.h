@@ -32,8 +32,6 @@ struct probe {
     bool          keeps_fault;  /* on_fault does not close */
     bool          closes_at_sent;
     bool          pauses_at_open;
-    int           refill_fd; /* the peer: on_input sends as much there as it takes */
-    size_t        refill_bytes;
     struct probe *relay;  /* on_input lends its bytes to that one's output */
     struct probe *victim; /* on_input closes that one */
     const char   *says;   /* written at on_open */
