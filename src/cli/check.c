@@ -22,7 +22,7 @@ static void build(const char *path, struct conf_report *report)
     maker.log = &log;
     maker.privileged = &direct;
     plan_free(plan_build(&maker, s, 1, report, &outcome));
-    file_watch_reset(&outcome.files);
+    plan_outcome_reset(&outcome);
     plan_maker_reset(&maker);
 }
 

@@ -15,8 +15,7 @@
 #include "control/gate.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,       &cli_check,  &cli_reload,  &cli_demo,
-    &cli_reference, &cli_schema, &cli_version,
+    &cli_run, &cli_check, &cli_reload, &cli_demo, &cli_reference, &cli_schema, &cli_version,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -47,4 +47,4 @@ void cli_print_help(const struct cli_command *command);
 bool cli_has_color(int fd);
 /* Writes all of it; an error on standard output is a runtime failure. */
 struct buffer;
-int  cli_put(int fd, struct buffer *text, int exit_code);
+int cli_put(int fd, struct buffer *text, int exit_code);

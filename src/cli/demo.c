@@ -128,7 +128,7 @@ static void remove_directory(const struct demo *d)
 {
     static const char *const names[] = { "wharfgate.yaml", "replica-1.sock", "replica-2.sock",
                                          "admin.sock" };
-    char path[128];
+    char                     path[128];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", d->directory, names[i]);
         unlink(path);

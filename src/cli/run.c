@@ -12,10 +12,10 @@ static int run(const struct cli_command *command, int argc, char **argv)
     struct supervisor_options o = { .config_path = WG_DEFAULT_CONFIG };
     bool                      is_alone = false;
     const struct cli_option   options[] = {
-        { "--config", "-c", NULL, &o.config_path },
-        { "--ready-file", NULL, NULL, &o.ready_file },
-        { "--no-supervisor", NULL, &is_alone, NULL },
-        { 0 },
+          { "--config", "-c", NULL, &o.config_path },
+          { "--ready-file", NULL, NULL, &o.ready_file },
+          { "--no-supervisor", NULL, &is_alone, NULL },
+          { 0 },
     };
     enum cli_parse parsed = cli_parse(command, argc, argv, options);
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);

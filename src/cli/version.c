@@ -13,8 +13,8 @@
 #include <yaml.h>
 
 #include "cli/cli.h"
-#include "control/version.h"
 #include "control/gate.h"
+#include "control/version.h"
 
 enum { LIBRARY_MAX = 8, TEXT_MAX = 64 };
 

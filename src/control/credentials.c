@@ -32,8 +32,7 @@ bool credentials_find(struct credentials *c, struct slice user, struct slice gro
 static bool become(const struct credentials *c, struct error *e)
 {
     if (setgroups(1, &c->gid) < 0 || setgid(c->gid) < 0 || setuid(c->uid) < 0)
-        return error_set(e, "cannot become user %u, group %u: %s", c->uid, c->gid,
-                         strerror(errno));
+        return error_set(e, "cannot become user %u, group %u: %s", c->uid, c->gid, strerror(errno));
     if (c->uid != 0 && setuid(0) == 0)
         return error_set(e, "root could be taken back after becoming user %u", c->uid);
     return true;

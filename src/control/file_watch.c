@@ -29,8 +29,7 @@ void file_watch_init(struct file_watch *w)
 
 void file_watch_reset(struct file_watch *w)
 {
-    LIST_EACH_SAFE(it, &w->files)
-    {
+    LIST_EACH_SAFE (it, &w->files) {
         struct watched_file *f = container_of(it, struct watched_file, link);
         list_remove(&f->link);
         free(f->path);
@@ -41,8 +40,7 @@ void file_watch_reset(struct file_watch *w)
 void file_watch_move(struct file_watch *to, struct file_watch *from)
 {
     file_watch_reset(to);
-    LIST_EACH_SAFE(it, &from->files)
-    {
+    LIST_EACH_SAFE (it, &from->files) {
         list_remove(it);
         list_append(&to->files, it);
     }
@@ -75,8 +73,7 @@ static bool is_same(const struct file_stamp *a, const struct file_stamp *b)
 const char *file_watch_changed(const struct file_watch *w, struct privileged *p)
 {
     struct error ignored;
-    LIST_EACH(it, &w->files)
-    {
+    LIST_EACH (it, &w->files) {
         const struct watched_file *f = container_of(it, struct watched_file, link);
         int                        fd = privileged_open(p, f->path, false, &ignored);
         struct file_stamp          now = stamp_of(fd);

@@ -197,8 +197,7 @@ static void block_signals(struct gate *g)
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (g->options.supervisor_fd < 0)
-        g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (g->options.supervisor_fd < 0) g->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 static bool init(struct gate *g, const struct gate_options *o)
@@ -212,6 +211,7 @@ static bool init(struct gate *g, const struct gate_options *o)
     privileged_init(&g->privileged, o->supervisor_fd, own);
     snapshot_init(&g->files);
     file_watch_init(&g->watch);
+    expiries_init(&g->certificates);
     if (o->files) snapshot_move(&g->files, o->files);
     block_signals(g);
     init_maker(g);
@@ -242,6 +242,7 @@ static void reset(struct gate *g)
     sockets_reset(&g->table, true);
     snapshot_reset(&g->files);
     file_watch_reset(&g->watch);
+    expiries_reset(&g->certificates);
     free(g->reloads.last_report);
     if (g->loop) loop_free(g->loop);
     if (g->signal_fd >= 0) close(g->signal_fd);

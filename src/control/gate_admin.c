@@ -123,8 +123,9 @@ static void put_outcome(struct gate *g, struct admin_ask *ask, bool is_ok,
         return;
     }
     ask->content_type = "application/json";
-    buffer_printf(&ask->body, "{\"ok\":%s,\"generation\":%llu,\"problems\":",
-                  is_ok ? "true" : "false", (unsigned long long)g->generation);
+    buffer_printf(&ask->body,
+                  "{\"ok\":%s,\"generation\":%llu,\"problems\":", is_ok ? "true" : "false",
+                  (unsigned long long)g->generation);
     conf_report_json(report, &ask->body);
     buffer_puts(&ask->body, "}\n");
 }

@@ -71,8 +71,20 @@ static void put_access_log(struct gate *g, struct buffer *to)
     stats_put_sample(to, name, "result=\"lost\"", c.lost);
 }
 
-/* ---- rate limits ---- */
+static void put_certificates(struct gate *g, struct buffer *to)
+{
+    const char *name = "wharfgate_certificate_expiry_timestamp_seconds";
+    stats_put_family(to, name, "gauge", "When a served certificate ends, by its file.");
+    LIST_EACH (it, &g->certificates.items) {
+        const struct expiry *one = container_of(it, struct expiry, link);
+        struct buffer        label = BUFFER_INIT;
+        stats_put_label(&label, "file", slice_of(one->file));
+        stats_put_sample(to, name, label.data, one->at_s > 0 ? (uint64_t)one->at_s : 0);
+        buffer_reset(&label);
+    }
+}
 
+/* ---- rate limits ---- */
 
 /* Those of the present plan, each once. */
 static void find_limits(const struct plan *p, struct map *to)
@@ -125,5 +137,6 @@ void gate_put_metrics(struct gate *g, struct buffer *to)
     put_process(g, to);
     put_reloads(g, to);
     put_access_log(g, to);
+    put_certificates(g, to);
     put_rate_limits(g, to);
 }

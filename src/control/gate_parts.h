@@ -15,30 +15,31 @@ struct reload_record {
 };
 
 struct gate {
-    struct gate_options      options;
-    struct log               log;
-    struct loop             *loop;
-    struct mailbox           mailbox;
-    struct socket_table      table; /* without a supervisor */
-    struct privileged        privileged;
-    struct plan_maker        maker;
-    struct crew              crew;
-    struct access_log       *access;
-    const struct plan       *current; /* what workers were last given */
-    struct snapshot          files;   /* the texts that it was loaded from */
-    struct file_watch        watch;
-    struct reload_record     reloads;
-    uint64_t                 generation;
-    unsigned                 plans_alive;
-    unsigned                 stop_count;
-    int                      signal_fd;
-    int                      exit_code;
-    struct watch             signal_watch;
-    struct watch             command_watch;
-    struct deadline          file_deadline;
-    struct deadline          key_deadline;
-    struct deadline          grace_deadline;
-    int64_t                  started_us;
+    struct gate_options  options;
+    struct log           log;
+    struct loop         *loop;
+    struct mailbox       mailbox;
+    struct socket_table  table; /* without a supervisor */
+    struct privileged    privileged;
+    struct plan_maker    maker;
+    struct crew          crew;
+    struct access_log   *access;
+    const struct plan   *current; /* what workers were last given */
+    struct snapshot      files;   /* the texts that it was loaded from */
+    struct file_watch    watch;
+    struct expiries      certificates;
+    struct reload_record reloads;
+    uint64_t             generation;
+    unsigned             plans_alive;
+    unsigned             stop_count;
+    int                  signal_fd;
+    int                  exit_code;
+    struct watch         signal_watch;
+    struct watch         command_watch;
+    struct deadline      file_deadline;
+    struct deadline      key_deadline;
+    struct deadline      grace_deadline;
+    int64_t              started_us;
 };
 
 enum reload_cause {

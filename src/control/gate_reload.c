@@ -126,16 +126,6 @@ static void prepare_crew(struct gate *g, const struct settings *s)
     g->maker.worker_count = count;
 }
 
-static void warn_of_restart(struct gate *g, const struct settings *s, struct conf_report *report)
-{
-    struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
-    if (s->workers && s->workers != g->crew.count)
-        conf_report_add(report, CONF_WARNING, &at, "workers: takes effect at the next restart");
-    bool is_logging = !slice_eq(s->log.access, S("off"));
-    if (is_logging != (g->access != NULL))
-        conf_report_add(report, CONF_WARNING, &at, "log.access: takes effect at the next restart");
-}
-
 static void record(struct gate *g, enum reload_cause cause, bool is_ok,
                    const struct conf_report *report)
 {
@@ -192,11 +182,12 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
     if (cause == RELOAD_START)
         prepare_crew(g, s);
     else
-        warn_of_restart(g, s, report);
+        conf_report_restart(g->current->settings, s, report);
     struct plan *p = plan_build(&g->maker, s, g->generation + 1, report, &outcome);
     /* Also of a plan that failed: the same fault is not told again every ten seconds. */
     if (p || cause == RELOAD_FILES) file_watch_move(&g->watch, &outcome.files);
-    file_watch_reset(&outcome.files);
+    if (p) expiries_move(&g->certificates, &outcome.certificates);
+    plan_outcome_reset(&outcome);
     if (!p && cause == RELOAD_START && outcome.is_bind_fault) g->exit_code = EXIT_FAULT;
     return p;
 }

@@ -3,6 +3,7 @@ src_libwharfgate_a_SOURCES += \
 	src/control/announce.c src/control/announce.h \
 	src/control/credentials.c src/control/credentials.h \
 	src/control/crew.c src/control/crew.h \
+	src/control/expiries.c src/control/expiries.h \
 	src/control/file_watch.c src/control/file_watch.h \
 	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
 	src/control/gate_admin.c \

@@ -17,8 +17,7 @@ static void add(struct manifest *m, enum manifest_kind kind, struct slice text)
 
 static void add_pages(struct manifest *m, const struct policy_settings *p)
 {
-    for (size_t i = 0; i < p->error_page_count; i++)
-        add(m, MANIFEST_READ, p->error_pages[i].path);
+    for (size_t i = 0; i < p->error_page_count; i++) add(m, MANIFEST_READ, p->error_pages[i].path);
 }
 
 static void add_listener(struct manifest *m, const struct listener_settings *l)
@@ -77,8 +76,7 @@ struct manifest *manifest_load(const char *config_path, const struct conf_reader
     for (int i = 0; i < MANIFEST_KIND_COUNT; i++) map_init(&m->names[i]);
     m->settings = conf_load_file(config_path, &recording, report);
     if (m->settings) add_settings(m, m->settings);
-    LIST_EACH(it, &m->files.files)
-    {
+    LIST_EACH (it, &m->files.files) {
         add(m, MANIFEST_READ, slice_of(container_of(it, struct snapshot_file, link)->path));
     }
     return m;
@@ -102,8 +100,7 @@ bool manifest_has(const struct manifest *m, enum manifest_kind kind, struct slic
 bool manifest_has_pattern(const struct manifest *m, struct slice pattern)
 {
     if (!m) return false;
-    LIST_EACH(it, &m->files.patterns)
-    {
+    LIST_EACH (it, &m->files.patterns) {
         const struct snapshot_pattern *p = container_of(it, struct snapshot_pattern, link);
         if (slice_eq(slice_of(p->pattern), pattern)) return true;
     }

@@ -9,12 +9,7 @@
 #include "base/map.h"
 #include "control/snapshot.h"
 
-enum manifest_kind {
-    MANIFEST_READ,
-    MANIFEST_APPEND,
-    MANIFEST_BIND,
-    MANIFEST_KIND_COUNT
-};
+enum manifest_kind { MANIFEST_READ, MANIFEST_APPEND, MANIFEST_BIND, MANIFEST_KIND_COUNT };
 
 struct manifest {
     struct snapshot  files; /* the configuration itself */

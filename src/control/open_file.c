@@ -32,8 +32,9 @@ int open_for_reading(const char *path, struct error *e)
 
 int open_for_appending(const char *path, struct error *e)
 {
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
-    int       fd = open(path, flags, 0640);
+    const int flags =
+        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
+    int fd = open(path, flags, 0640);
     if (fd < 0) return refuse(fd, e, path, errno == ELOOP ? "is a symbolic link" : strerror(errno));
     return fd;
 }

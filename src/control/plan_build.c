@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "base/memory.h"
+#include "control/credentials.h"
 #include "control/open_file.h"
 #include "control/plan_parts.h"
 
@@ -104,13 +105,25 @@ static struct http_limits limits_of(const struct settings *s)
     };
 }
 
-/* A report's error without a place of its own stands at the configuration's first line. */
+struct conf_place build_place(const struct build *b)
+{
+    const struct text_list *files = &b->settings->files;
+    return (struct conf_place){ files->count ? files->items[0].data : "", 1, 1 };
+}
+
+static void check_user(struct build *b)
+{
+    struct credentials ignored;
+    struct error       e;
+    struct conf_place  at = build_place(b);
+    if (!credentials_find(&ignored, b->settings->user, b->settings->group, &e))
+        conf_report_add(b->report, CONF_ERROR, &at, "%s", e.text);
+}
+
 static void build_router(struct build *b)
 {
     struct error      e;
-    struct conf_place at = { .file = "", .line = 0 };
-    if (b->settings->files.count)
-        at = (struct conf_place){ b->settings->files.items[0].data, 1, 1 };
+    struct conf_place at = build_place(b);
     b->plan->router = router_new(b->settings, &b->plan->arena, &e);
     if (!b->plan->router) conf_report_add(b->report, CONF_ERROR, &at, "%s", e.text);
 }
@@ -121,6 +134,7 @@ static void build_all(struct build *b)
     p->limits = limits_of(b->settings);
     p->worker_count = b->maker->worker_count;
     p->logs_access = !slice_eq(b->settings->log.access, S("off"));
+    check_user(b);
     build_router(b);
     build_upstreams(b);
     build_routes(b);
@@ -147,6 +161,7 @@ struct plan *plan_build(struct plan_maker *m, struct settings *s, uint64_t gener
     struct build b = { .maker = m, .settings = s, .report = report, .outcome = outcome };
     b.plan = new_plan(m, s, generation);
     file_watch_init(&outcome->files);
+    expiries_init(&outcome->certificates);
     outcome->is_bind_fault = false;
     map_init(&b.files);
     map_init(&b.upstreams);
@@ -158,6 +173,12 @@ struct plan *plan_build(struct plan_maker *m, struct settings *s, uint64_t gener
     if (report->error_count == 0) return b.plan;
     plan_free(b.plan);
     return NULL;
+}
+
+void plan_outcome_reset(struct plan_outcome *o)
+{
+    file_watch_reset(&o->files);
+    expiries_reset(&o->certificates);
 }
 
 void plan_free(struct plan *p)

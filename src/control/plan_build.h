@@ -8,6 +8,7 @@
 
 #include "conf/load.h"
 #include "control/crew.h"
+#include "control/expiries.h"
 #include "control/file_watch.h"
 #include "control/registry.h"
 #include "origin/admin.h"
@@ -22,11 +23,11 @@ struct origin_override {
 
 /* What plans are made with. */
 struct plan_maker {
-    struct log             *log;
-    struct registry        *registry;
-    struct privileged      *privileged;
-    struct crew            *crew;    /* NULL: nothing is bound nor published (check) */
-    struct mailbox         *control; /* where the admin origin asks */
+    struct log        *log;
+    struct registry   *registry;
+    struct privileged *privileged;
+    struct crew       *crew;    /* NULL: nothing is bound nor published (check) */
+    struct mailbox    *control; /* where the admin origin asks */
     void (*ask)(struct admin_ask *ask, void *control);
     void (*on_unused)(struct plan *p); /* any thread */
     void                         *on_unused_arg;
@@ -42,9 +43,12 @@ void plan_maker_init(struct plan_maker *m);
 void plan_maker_reset(struct plan_maker *m);
 
 struct plan_outcome {
-    struct file_watch files;         /* what was read; set even on failure */
+    struct file_watch files; /* what was read; set even on failure */
+    struct expiries   certificates;
     bool              is_bind_fault; /* the configuration is good, an address is not to be had */
 };
+
+void plan_outcome_reset(struct plan_outcome *o);
 
 /* `s` becomes the plan's, or is freed on failure (NULL, errors in the report). */
 struct plan *plan_build(struct plan_maker *m, struct settings *s, uint64_t generation,

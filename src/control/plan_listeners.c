@@ -48,7 +48,7 @@ static void learn_address(struct listen_socket *s, struct slice text)
 static struct registry_item *bind_socket(struct build *b, struct slice key, struct slice text,
                                          struct error *e)
 {
-    unsigned count = slice_starts_with(text, S("unix:")) ? 1 : b->maker->worker_count;
+    unsigned              count = slice_starts_with(text, S("unix:")) ? 1 : b->maker->worker_count;
     struct listen_socket *s = mem_zalloc(sizeof(*s) + count * sizeof(int));
     if (!privileged_bind(b->maker->privileged, key.data, count, s->fds, e)) {
         free(s);
@@ -119,10 +119,10 @@ void build_bind(struct build *b)
 /* ---- retiring ---- */
 
 struct retire {
-    struct plan_maker  *maker;
-    const struct plan  *current;
+    struct plan_maker     *maker;
+    const struct plan     *current;
     struct registry_item **found;
-    size_t              count;
+    size_t                 count;
 };
 
 static bool names_socket(const struct plan *p, const struct listen_socket *s)
@@ -211,8 +211,8 @@ static void check_addresses(struct build *b, const struct listener_settings *s, 
             conf_report_add(b->report, CONF_ERROR, &s->at, "%s", e.text);
             continue;
         }
-        const struct slice *other = map_put(seen, sockets_key(a, s->name, text),
-                                            (void *)(uintptr_t)&s->name);
+        const struct slice *other =
+            map_put(seen, sockets_key(a, s->name, text), (void *)(uintptr_t)&s->name);
         if (other)
             conf_report_add(b->report, CONF_ERROR, &s->at, "listener %.*s has the address %.*s too",
                             SLICE_ARG(*other), SLICE_ARG(text));
@@ -261,8 +261,7 @@ static void add_admin(struct build *b, struct slice address, bool is_local)
     struct arena             *a = &b->plan->arena;
     struct listener_settings *s = arena_zalloc(a, sizeof(*s));
     struct plan_listener     *to = &b->plan->listeners[b->plan->listener_count++];
-    s->at.file = b->settings->files.count ? b->settings->files.items[0].data : "";
-    s->at.line = s->at.column = 1;
+    s->at = build_place(b);
     s->name = S("admin");
     s->addresses.items = arena_alloc(a, sizeof(struct slice));
     s->addresses.items[0] = address;
@@ -295,8 +294,7 @@ void build_listeners(struct build *b)
     size_t     count = b->settings->listener_count;
     struct map seen;
     map_init(&seen);
-    b->plan->listeners =
-        arena_zalloc(&b->plan->arena, (count + 2) * sizeof(*b->plan->listeners));
+    b->plan->listeners = arena_zalloc(&b->plan->arena, (count + 2) * sizeof(*b->plan->listeners));
     b->redirects = arena_zalloc(&b->plan->arena, (count + 1) * sizeof(*b->redirects));
     for (size_t i = 0; i < count; i++) build_one(b, i, &seen);
     build_admin(b, &seen);

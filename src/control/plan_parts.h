@@ -7,26 +7,28 @@
 #include "control/plan_build.h"
 
 struct build {
-    struct plan_maker   *maker;
-    struct plan         *plan;
-    struct settings     *settings;
-    struct conf_report  *report;
-    struct plan_outcome *outcome;
-    struct map           files;     /* path -> struct slice: each is read once */
-    struct map           upstreams; /* name -> struct upstream */
-    struct map           limits;    /* name -> struct rate_limit */
+    struct plan_maker      *maker;
+    struct plan            *plan;
+    struct settings        *settings;
+    struct conf_report     *report;
+    struct plan_outcome    *outcome;
+    struct map              files;     /* path -> struct slice: each is read once */
+    struct map              upstreams; /* name -> struct upstream */
+    struct map              limits;    /* name -> struct rate_limit */
     struct https_redirect **redirects; /* by listener, their port is set after binding */
 };
 
 /* The file's content in the plan's arena; false when it is reported (at `at`). */
 bool build_read(struct build *b, const struct conf_place *at, struct slice path,
                 struct slice *content);
+/* Of what has no place of its own: the configuration's first line. */
+struct conf_place build_place(const struct build *b);
 /* Appends what identifies a content to a registry key. */
 void build_key_content(struct buffer *key, struct slice content);
 
 void build_upstreams(struct build *b);
-void build_pages(struct build *b, const struct policy_settings *policy,
-                 const struct conf_place *at, const struct plan_page **pages, size_t *count);
+void build_pages(struct build *b, const struct policy_settings *policy, const struct conf_place *at,
+                 const struct plan_page **pages, size_t *count);
 void build_routes(struct build *b);
 /* All but the sockets. */
 void build_listeners(struct build *b);

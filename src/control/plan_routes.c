@@ -167,10 +167,8 @@ static void set_pages(struct build *b, struct plan_route *to, const struct route
 
 static void build_no_route(struct build *b)
 {
-    struct conf_place  at = { .file = "", .line = 0 };
+    struct conf_place  at = build_place(b);
     struct plan_route *none = arena_zalloc(&b->plan->arena, sizeof(*none));
-    if (b->settings->files.count)
-        at = (struct conf_place){ b->settings->files.items[0].data, 1, 1 };
     none->policy = &b->settings->defaults;
     none->series = STATS_SERIES_OTHER;
     build_pages(b, none->policy, &at, &none->pages, &none->page_count);

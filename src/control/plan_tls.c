@@ -58,6 +58,7 @@ static bool read_certificate(struct build *b, const struct certificate_settings 
     to->key_name = s->key.len ? s->key.data : s->cert.data;
     to->key = to->ocsp = slice_make("", 0);
     bool is_read = build_read(b, &s->at, s->cert, &to->cert);
+    if (is_read) expiries_note(&b->outcome->certificates, to->cert_name, to->cert);
     if (s->key.len) is_read &= build_read(b, &s->at, s->key, &to->key);
     if (s->ocsp.len) is_read &= build_read(b, &s->at, s->ocsp, &to->ocsp);
     return is_read;
@@ -104,8 +105,7 @@ static void report_store(struct build *b, const struct listener_tls_settings *s,
         one.client_ca = slice_make("", 0);
         one.client_auth = TLS_CLIENT_NONE;
         struct tls_store *store = tls_store_new(&one, NULL, &e);
-        if (!store)
-            conf_report_add(b->report, CONF_ERROR, &s->certificates[i].at, "%s", e.text);
+        if (!store) conf_report_add(b->report, CONF_ERROR, &s->certificates[i].at, "%s", e.text);
         tls_store_free(store);
     }
     if (b->report->error_count == before)

@@ -85,8 +85,8 @@ static void build_one(struct build *b, const struct upstream_settings *s)
     };
     if (s->tls && !read_tls(b, s, &tls)) return;
     if (s->tls) ub.tls = &tls;
-    ub.series = registry_hold_series(r, SERIES_UPSTREAM, s->name, all->metrics.max_series,
-                                     &b->plan->arena);
+    ub.series =
+        registry_hold_series(r, SERIES_UPSTREAM, s->name, all->metrics.max_series, &b->plan->arena);
     struct registry_item *item = find_or_make(b, s, &ub);
     if (!item) return;
     registry_hold(r, item, &b->plan->arena);

@@ -107,8 +107,7 @@ static bool reader_glob(void *arg, const char *pattern, void (*found)(void *, co
                         void *to, struct error *e)
 {
     struct privileged *p = arg;
-    if (p->fd < 0)
-        return conf_reader_direct.glob(conf_reader_direct.arg, pattern, found, to, e);
+    if (p->fd < 0) return conf_reader_direct.glob(conf_reader_direct.arg, pattern, found, to, e);
     struct wire_message m;
     struct buffer       paths = BUFFER_INIT;
     if (!call_text(p, &m, WIRE_GLOB, pattern, e)) return false;

@@ -13,9 +13,9 @@
 #include "control/wire.h"
 
 struct privileged {
-    int                  fd; /* to the supervisor; -1: we do it ourselves */
-    struct socket_table *table;          /* ours; NULL with a supervisor */
-    bool                 wants_reload;   /* commands that came while an answer was awaited */
+    int                  fd;           /* to the supervisor; -1: we do it ourselves */
+    struct socket_table *table;        /* ours; NULL with a supervisor */
+    bool                 wants_reload; /* commands that came while an answer was awaited */
     bool                 wants_reopen;
     unsigned             stop_count;
     bool                 is_lost; /* the supervisor is gone */

@@ -116,7 +116,7 @@ void registry_hold(struct registry *r, struct registry_item *item, struct arena 
     arena_on_reset(plan, release_item, h);
 }
 
-void registry_each(struct registry *r, enum registry_kind kind,
+void registry_each(struct registry *r, enum registry_kind               kind,
                    void (*visit)(void *, struct registry_item *), void *arg)
 {
     size_t       cursor = 0;

@@ -45,7 +45,7 @@ struct registry_item *registry_add(struct registry *r, enum registry_kind kind, 
 void registry_hold(struct registry *r, struct registry_item *item, struct arena *plan);
 /* Is not found any more; whoever holds it keeps it. */
 void registry_forget(struct registry *r, struct registry_item *item);
-void registry_each(struct registry *r, enum registry_kind kind,
+void registry_each(struct registry *r, enum registry_kind                      kind,
                    void (*visit)(void *arg, struct registry_item *item), void *arg);
 
 /* The lowest upstream slot that is free; given back by registry_give_slot(). */

@@ -16,16 +16,14 @@ void snapshot_init(struct snapshot *s)
 
 void snapshot_reset(struct snapshot *s)
 {
-    LIST_EACH_SAFE(it, &s->files)
-    {
+    LIST_EACH_SAFE (it, &s->files) {
         struct snapshot_file *f = container_of(it, struct snapshot_file, link);
         list_remove(&f->link);
         buffer_reset(&f->content);
         free(f->path);
         free(f);
     }
-    LIST_EACH_SAFE(it, &s->patterns)
-    {
+    LIST_EACH_SAFE (it, &s->patterns) {
         struct snapshot_pattern *p = container_of(it, struct snapshot_pattern, link);
         list_remove(&p->link);
         buffer_reset(&p->paths);
@@ -36,8 +34,7 @@ void snapshot_reset(struct snapshot *s)
 
 static void move_list(struct list *to, struct list *from)
 {
-    LIST_EACH_SAFE(it, from)
-    {
+    LIST_EACH_SAFE (it, from) {
         list_remove(it);
         list_append(to, it);
     }
@@ -57,8 +54,7 @@ bool snapshot_is_empty(const struct snapshot *s)
 
 static struct snapshot_file *find_file(const struct snapshot *s, const char *path)
 {
-    LIST_EACH(it, &s->files)
-    {
+    LIST_EACH (it, &s->files) {
         struct snapshot_file *f = container_of(it, struct snapshot_file, link);
         if (strcmp(f->path, path) == 0) return f;
     }
@@ -67,8 +63,7 @@ static struct snapshot_file *find_file(const struct snapshot *s, const char *pat
 
 static struct snapshot_pattern *find_pattern(const struct snapshot *s, const char *pattern)
 {
-    LIST_EACH(it, &s->patterns)
-    {
+    LIST_EACH (it, &s->patterns) {
         struct snapshot_pattern *p = container_of(it, struct snapshot_pattern, link);
         if (strcmp(p->pattern, pattern) == 0) return p;
     }

@@ -20,8 +20,8 @@ enum { SOCKETS_PER_ADDRESS_MAX = 1024 };
 struct socket_entry {
     struct list link;
     char       *key;
-    char       *path;    /* of a Unix socket in the file system, else NULL */
-    uint16_t    port;    /* as bound; 0: none */
+    char       *path; /* of a Unix socket in the file system, else NULL */
+    uint16_t    port; /* as bound; 0: none */
     unsigned    count;
     int        *fds;
 };
@@ -44,8 +44,7 @@ static void free_entry(struct socket_entry *entry, bool unlinks)
 
 void sockets_reset(struct socket_table *t, bool unlinks)
 {
-    LIST_EACH_SAFE(it, &t->entries)
-    {
+    LIST_EACH_SAFE (it, &t->entries) {
         free_entry(container_of(it, struct socket_entry, link), unlinks);
     }
 }
@@ -65,8 +64,7 @@ static struct slice address_of(const char *key)
 
 static struct socket_entry *find_entry(const struct socket_table *t, const char *key)
 {
-    LIST_EACH(it, &t->entries)
-    {
+    LIST_EACH (it, &t->entries) {
         struct socket_entry *entry = container_of(it, struct socket_entry, link);
         if (strcmp(entry->key, key) == 0) return entry;
     }
@@ -100,8 +98,7 @@ static int bind_one(const struct address *a, struct error *e)
 
 static bool has_port(const struct socket_table *t, uint16_t port)
 {
-    LIST_EACH(it, &t->entries)
-    {
+    LIST_EACH (it, &t->entries) {
         if (container_of(it, struct socket_entry, link)->port == port) return true;
     }
     return false;

@@ -22,8 +22,8 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 10 * 1000,
-    LIFE_GOOD_MS = 30 * 1000,     /* of a worker process: its death is not part of a loop */
-    GRACE_EXTRA_MS = 5 * 1000,    /* beyond shutdown_grace: then it hangs */
+    LIFE_GOOD_MS = 30 * 1000,  /* of a worker process: its death is not part of a loop */
+    GRACE_EXTRA_MS = 5 * 1000, /* beyond shutdown_grace: then it hangs */
     GRACE_IMMEDIATE_MS = 2 * 1000,
 };
 

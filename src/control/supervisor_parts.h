@@ -20,7 +20,7 @@ struct supervisor {
     pid_t                            child;
     unsigned                         crash_count;
     unsigned                         stop_count;
-    uint64_t                         started_ms; /* the present worker process */
+    uint64_t                         started_ms;    /* the present worker process */
     uint64_t                         restart_at_ms; /* 0: not waited for */
     uint64_t                         kill_at_ms;    /* 0: not yet */
     uint64_t                         backoff_ms;

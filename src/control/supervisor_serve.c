@@ -22,14 +22,13 @@ static bool is_named(const struct supervisor *s, enum manifest_kind kind, const 
 static bool refuse(struct supervisor *s, const char *what, const char *text, struct error *e)
 {
     log_warn(&s->log, "refused to %s %s: the configuration does not name it", what, text);
-    return error_set(e, "%s: the supervisor's reading of the configuration does not name it",
-                     text);
+    return error_set(e, "%s: the supervisor's reading of the configuration does not name it", text);
 }
 
 /* Each fills `a` in or sets *e. */
 
-static bool serve_open(struct supervisor *s, const struct wire_message *ask,
-                       struct wire_message *a, struct error *e)
+static bool serve_open(struct supervisor *s, const struct wire_message *ask, struct wire_message *a,
+                       struct error *e)
 {
     bool appends = ask->kind == WIRE_APPEND;
     if (!is_named(s, appends ? MANIFEST_APPEND : MANIFEST_READ, ask->text))
@@ -45,16 +44,15 @@ static void put_path(void *to, const char *path)
     buffer_put(to, path, strlen(path) + 1);
 }
 
-static bool serve_glob(struct supervisor *s, const struct wire_message *ask,
-                       struct wire_message *a, struct error *e)
+static bool serve_glob(struct supervisor *s, const struct wire_message *ask, struct wire_message *a,
+                       struct error *e)
 {
     struct slice  pattern = slice_of(ask->text);
     struct buffer paths = BUFFER_INIT;
     if (!manifest_has_pattern(s->current, pattern) && !manifest_has_pattern(s->next, pattern))
         return refuse(s, "list", ask->text, e);
-    bool is_done =
-        conf_reader_direct.glob(conf_reader_direct.arg, ask->text, put_path, &paths, e);
-    int fd = is_done ? wire_memfd(buffer_slice(&paths)) : -1;
+    bool is_done = conf_reader_direct.glob(conf_reader_direct.arg, ask->text, put_path, &paths, e);
+    int  fd = is_done ? wire_memfd(buffer_slice(&paths)) : -1;
     buffer_reset(&paths);
     if (is_done && fd < 0) return error_set(e, "%s: no memory for the paths", ask->text);
     if (fd >= 0) a->fds[a->fd_count++] = fd;
@@ -62,8 +60,8 @@ static bool serve_glob(struct supervisor *s, const struct wire_message *ask,
 }
 
 /* The sockets stay the table's: copies go out, so that all answers are closed alike. */
-static bool serve_bind(struct supervisor *s, const struct wire_message *ask,
-                       struct wire_message *a, struct error *e)
+static bool serve_bind(struct supervisor *s, const struct wire_message *ask, struct wire_message *a,
+                       struct error *e)
 {
     unsigned total = ask->number, first = ask->first;
     if (!is_named(s, MANIFEST_BIND, ask->text)) return refuse(s, "bind", ask->text, e);
@@ -129,9 +127,7 @@ static bool serve_one(struct supervisor *s, const struct wire_message *ask, stru
     case WIRE_APPEND: return serve_open(s, ask, a, e);
     case WIRE_GLOB: return serve_glob(s, ask, a, e);
     case WIRE_BIND: return serve_bind(s, ask, a, e);
-    case WIRE_UNBIND:
-        sockets_close(&s->sockets, ask->text);
-        return true;
+    case WIRE_UNBIND: sockets_close(&s->sockets, ask->text); return true;
     case WIRE_PREPARE: return serve_prepare(s);
     case WIRE_COMMIT: return serve_commit(s, ask->number == 1);
     case WIRE_READY: return serve_ready(s, ask, e);

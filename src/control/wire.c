@@ -81,10 +81,9 @@ enum wire_result wire_receive(int fd, struct wire_message *m, int flags)
 {
     struct iovec    iov = { .iov_base = m, .iov_len = HEAD_BYTES + WIRE_TEXT_MAX };
     union ancillary extra;
-    struct msghdr   msg = { .msg_iov = &iov,
-                            .msg_iovlen = 1,
-                            .msg_control = &extra,
-                            .msg_controllen = sizeof(extra) };
+    struct msghdr   msg = {
+          .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &extra, .msg_controllen = sizeof(extra)
+    };
     m->fd_count = 0;
     ssize_t n;
     do n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);

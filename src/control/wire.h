@@ -54,7 +54,7 @@ enum wire_result wire_send(int fd, const struct wire_message *m, int flags)
 /* The descriptors become the caller's, close-on-exec. */
 enum wire_result wire_receive(int fd, struct wire_message *m, int flags)
     __attribute__((warn_unused_result));
-void             wire_close_fds(struct wire_message *m);
+void wire_close_fds(struct wire_message *m);
 
 /* A memfd that holds `content`, positioned at its start; -1 on failure. */
 int wire_memfd(struct slice content);

@@ -56,7 +56,8 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned 
     l->table = gcra_table_new(TABLE_BYTES);
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
-    l->counters = aligned_alloc(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
+    l->counters =
+        aligned_alloc(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
     if (!l->counters) abort();
     memset(l->counters, 0, worker_count * sizeof(*l->counters));
     l->status = s->status;
@@ -87,7 +88,8 @@ static enum filter_result on_request(struct exchange *x, const void *config, voi
     const struct rate_limit *l = config;
     struct limit_state      *s = arena_zalloc(exchange_arena(x), sizeof(*s));
     struct limit_counters   *counters = &l->counters[exchange_worker_index(x)];
-    s->decision = gcra_take(l->table, key_of(exchange_client(x)), &l->rule, exchange_clock(x)->now_ns);
+    s->decision =
+        gcra_take(l->table, key_of(exchange_client(x)), &l->rule, exchange_clock(x)->now_ns);
     *state = s;
     counter_add(s->decision.admitted ? &counters->admitted : &counters->refused, 1);
     if (s->decision.admitted || l->is_dry_run) return FILTER_CONTINUE;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += src/io/tls.h src/io/tls_internal.h \
-	src/io/tls_bio.c src/io/tls_check.c src/io/tls_client.c src/io/tls_info.c \
+	src/io/tls_bio.c src/io/tls_check.c src/io/tls_client.c src/io/tls_expiry.c src/io/tls_info.c \
 	src/io/tls_ocsp.c src/io/tls_pem.c src/io/tls_selfsigned.c src/io/tls_server.c \
 	src/io/tls_sites.c src/io/tls_store.c src/io/tls_stream.c src/io/tls_ticket.c
 src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \

@@ -63,6 +63,9 @@ void tls_server_unref(struct tls_server *s);
 /* Would `host` be served by the same certificate as this connection's? (421 if not) */
 bool tls_server_covers(const struct tls_server *s, const struct tls *t, struct slice host);
 
+/* When the leaf of a chain in PEM ends, Unix time. False: it holds no certificate. */
+bool tls_certificate_expiry(struct slice pem, int64_t *unix_s);
+
 struct tls_ticket_keys *tls_ticket_keys_new(void);
 /* The newest encrypts, the two before still decrypt. Any thread, beside connections
  * that use them. */

@@ -28,6 +28,8 @@ static void put_html(struct buffer *b, struct slice s)
         char c = s.data[i];
         if (c == '<')
             buffer_puts(b, "&lt;");
+        else if (c == '>')
+            buffer_puts(b, "&gt;");
         else if (c == '&')
             buffer_puts(b, "&amp;");
         else if (c == '"')

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When certificates end. See expiries.h.
+ */
+#include "control/expiries.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "io/tls.h"
+
+void expiries_init(struct expiries *x)
+{
+    list_init(&x->items);
+}
+
+void expiries_reset(struct expiries *x)
+{
+    LIST_EACH_SAFE (it, &x->items) {
+        struct expiry *one = container_of(it, struct expiry, link);
+        list_remove(&one->link);
+        free(one->file);
+        free(one);
+    }
+}
+
+void expiries_move(struct expiries *to, struct expiries *from)
+{
+    expiries_reset(to);
+    LIST_EACH_SAFE (it, &from->items) {
+        list_remove(it);
+        list_append(&to->items, it);
+    }
+}
+
+static bool has_file(const struct expiries *x, const char *file)
+{
+    LIST_EACH (it, &x->items) {
+        if (strcmp(container_of(it, struct expiry, link)->file, file) == 0) return true;
+    }
+    return false;
+}
+
+void expiries_note(struct expiries *x, const char *file, struct slice pem)
+{
+    int64_t at_s;
+    if (has_file(x, file) || !tls_certificate_expiry(pem, &at_s)) return;
+    struct expiry *one = mem_zalloc(sizeof(*one));
+    one->file = mem_strdup(file);
+    one->at_s = at_s;
+    list_append(&x->items, &one->link);
+}
