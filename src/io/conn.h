@@ -66,34 +66,34 @@ struct conn {
     int                    fd;
     unsigned               is_connecting : 1;
     unsigned               is_handshaking : 1;
-    unsigned               is_readable : 1;    /* the kernel may have bytes */
-    unsigned               is_writable : 1;    /* the kernel may have room */
+    unsigned               is_readable : 1;     /* the kernel may have bytes */
+    unsigned               is_writable : 1;     /* the kernel may have room */
     unsigned               has_peer_closed : 1; /* EPOLLRDHUP seen: a short read is not the end */
-    unsigned               has_eof : 1;        /* on_eof delivered or due */
-    unsigned               is_truncated : 1;   /* TLS ended without close_notify */
+    unsigned               has_eof : 1;         /* on_eof delivered or due */
+    unsigned               is_truncated : 1;    /* TLS ended without close_notify */
     unsigned               is_paused : 1;
-    unsigned               is_watching : 1; /* paused by conn_pause_watching() */
-    unsigned               is_write_dead : 1;  /* EPIPE: output is discarded, input still read */
+    unsigned               is_watching : 1;   /* paused by conn_pause_watching() */
+    unsigned               is_write_dead : 1; /* EPIPE: output is discarded, input still read */
     unsigned               is_closed : 1;
     unsigned               is_in_input : 1;
     /* Used by io/conn*.c only. */
-    unsigned               has_told_eof : 1;
-    unsigned               has_told_fault : 1;
-    unsigned               has_fault : 1;      /* `fault` is to be told */
-    unsigned               fault : 2;          /* enum conn_fault */
-    unsigned               is_open_due : 1;    /* connected at once: tell it from the loop */
-    unsigned               has_preamble : 1;   /* `kept` is to be sent before everything else */
-    unsigned               was_reset : 1;      /* a write met ECONNRESET: EOF now means that */
-    unsigned               wants_fin : 1;      /* after *out */
-    unsigned               has_sent_notify : 1; /* close_notify */
-    unsigned               has_sent_fin : 1;
-    uint64_t               received_bytes; /* of plaintext */
-    uint64_t               sent_bytes;
-    struct watch           watch;
-    struct deadline        deadline;
-    struct job             read_job; /* resumes reading outside of other events */
-    struct list            flush_link; /* in loop->flushes; closed: in loop->closed */
-    struct list            doubt_link; /* in loop->doubts */
+    unsigned        has_told_eof : 1;
+    unsigned        has_told_fault : 1;
+    unsigned        has_fault : 1;       /* `fault` is to be told */
+    unsigned        fault : 2;           /* enum conn_fault */
+    unsigned        is_open_due : 1;     /* connected at once: tell it from the loop */
+    unsigned        has_preamble : 1;    /* `kept` is to be sent before everything else */
+    unsigned        was_reset : 1;       /* a write met ECONNRESET: EOF now means that */
+    unsigned        wants_fin : 1;       /* after *out */
+    unsigned        has_sent_notify : 1; /* close_notify */
+    unsigned        has_sent_fin : 1;
+    uint64_t        received_bytes; /* of plaintext */
+    uint64_t        sent_bytes;
+    struct watch    watch;
+    struct deadline deadline;
+    struct job      read_job;   /* resumes reading outside of other events */
+    struct list     flush_link; /* in loop->flushes; closed: in loop->closed */
+    struct list     doubt_link; /* in loop->doubts */
 };
 
 /* `fd` is nonblocking and becomes the connection's. `tls` NULL for plain.

@@ -45,20 +45,20 @@ struct watch {
 };
 
 struct loop {
-    struct event_base *base;
-    struct clock       clock;
-    struct random      random;
-    struct log        *log;
-    struct block_pool  small_blocks; /* 4 KiB: arenas, heads */
-    struct block_pool  large_blocks; /* 16 KiB: queued bodies */
-    struct list        jobs;
-    struct list        flushes; /* connections with output to write after the present event */
-    struct list        closed;  /* connections to be freed at the end of the turn */
-    char              *scratch; /* LOOP_SCRATCH_BYTES: where plain input lands */
-    char              *cipher;  /* the same for TLS records */
+    struct event_base     *base;
+    struct clock           clock;
+    struct random          random;
+    struct log            *log;
+    struct block_pool      small_blocks; /* 4 KiB: arenas, heads */
+    struct block_pool      large_blocks; /* 16 KiB: queued bodies */
+    struct list            jobs;
+    struct list            flushes; /* connections with output to write after the present event */
+    struct list            closed;  /* connections to be freed at the end of the turn */
+    char                  *scratch; /* LOOP_SCRATCH_BYTES: where plain input lands */
+    char                  *cipher;  /* the same for TLS records */
     struct deadline_wheel *wheel;
-    bool               must_stop;
-    uint64_t           turn_count;
+    bool                   must_stop;
+    uint64_t               turn_count;
 
     /* Used by io/ only. */
     uint64_t        seen_turn;   /* the turn that the clock was refreshed in */
@@ -86,7 +86,7 @@ void job_cancel(struct job *j);
 void deadline_init(struct deadline *d, void (*run)(struct deadline *));
 /* Later than before: only a number moves. Precision is some 50 ms, never early. */
 void deadline_set(struct loop *l, struct deadline *d, uint64_t after_ms);
-void deadline_clear(struct deadline *d); /* only the number; stays linked */
+void deadline_clear(struct deadline *d);  /* only the number; stays linked */
 void deadline_remove(struct deadline *d); /* before the memory goes */
 
 /* The descriptor is borrowed. Starts at once; level-triggered when !is_edge. */
