@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Field names and field lists. A known name is found by one multiplication and
- * one comparison: the hash is perfect over the names below, and its table is
- * checked by tests/unit/http/field_test.c.
+ * one comparison (http/names.h).
  */
 #include <assert.h>
 
 #include "http/chars.h"
-#include "http/message.h"
+#include "http/names.h"
 
 _Static_assert(FIELD_ID_COUNT <= 64, "a set of field ids is one word");
 
@@ -63,69 +62,109 @@ static const struct slice names[FIELD_ID_COUNT] = {
     [FIELD_X_CLIENT_CERT] = SLICE("X-Client-Cert"),
 };
 
-/* Where a name's hash leads. To add a name: find a multiplier for which the
- * hashes of all names differ, and fill the table anew. */
-enum { NAME_BYTES_MAX = 25 };
-static const uint32_t hash_multiplier = 0x9f9d0129u;
-static const uint8_t  slots[256] = {
-     [0] = FIELD_HTTP2_SETTINGS,
-     [4] = FIELD_USER_AGENT,
-     [8] = FIELD_PROXY_CONNECTION,
-     [11] = FIELD_TE,
-     [16] = FIELD_ORIGIN,
-     [21] = FIELD_CONTENT_ENCODING,
-     [29] = FIELD_SEC_WEBSOCKET_KEY,
-     [31] = FIELD_SERVER,
-     [36] = FIELD_X_CLIENT_CERT,
-     [38] = FIELD_HOST,
-     [43] = FIELD_KEEP_ALIVE,
-     [44] = FIELD_EXPECT,
-     [45] = FIELD_IF_MODIFIED_SINCE,
-     [49] = FIELD_LOCATION,
-     [50] = FIELD_STRICT_TRANSPORT_SECURITY,
-     [51] = FIELD_AUTHORIZATION,
-     [56] = FIELD_CONNECTION,
-     [63] = FIELD_ETAG,
-     [80] = FIELD_CONTENT_TYPE,
-     [86] = FIELD_X_FORWARDED_FOR,
-     [93] = FIELD_X_REAL_IP,
-     [96] = FIELD_IF_RANGE,
-     [98] = FIELD_SET_COOKIE,
-     [99] = FIELD_DATE,
-     [109] = FIELD_LAST_MODIFIED,
-     [112] = FIELD_CACHE_CONTROL,
-     [127] = FIELD_RETRY_AFTER,
-     [128] = FIELD_EARLY_DATA,
-     [129] = FIELD_RANGE,
-     [130] = FIELD_IF_NONE_MATCH,
-     [138] = FIELD_COOKIE,
-     [145] = FIELD_PROXY_AUTHENTICATE,
-     [151] = FIELD_TRANSFER_ENCODING,
-     [152] = FIELD_X_FORWARDED_PORT,
-     [167] = FIELD_ACCEPT,
-     [168] = FIELD_REFERER,
-     [173] = FIELD_ACCEPT_ENCODING,
-     [176] = FIELD_X_FORWARDED_HOST,
-     [187] = FIELD_X_FORWARDED_PROTO,
-     [202] = FIELD_X_REQUEST_ID,
-     [205] = FIELD_PRIORITY,
-     [210] = FIELD_FORWARDED,
-     [219] = FIELD_UPGRADE,
-     [220] = FIELD_PROXY_AUTHORIZATION,
-     [227] = FIELD_X_POWERED_BY,
-     [230] = FIELD_CONTENT_LENGTH,
-     [231] = FIELD_TRAILER,
-     [248] = FIELD_VARY,
-     [251] = FIELD_VIA,
+/* To add a name: find a multiplier for which the hashes of all names differ, and
+ * fill the table of slots anew. */
+const struct http_name_row http_name_rows[FIELD_ID_COUNT] = {
+    [FIELD_ACCEPT] = { "accept", 6 },
+    [FIELD_ACCEPT_ENCODING] = { "accept-encoding", 15 },
+    [FIELD_AUTHORIZATION] = { "authorization", 13 },
+    [FIELD_CACHE_CONTROL] = { "cache-control", 13 },
+    [FIELD_CONNECTION] = { "connection", 10 },
+    [FIELD_CONTENT_ENCODING] = { "content-encoding", 16 },
+    [FIELD_CONTENT_LENGTH] = { "content-length", 14 },
+    [FIELD_CONTENT_TYPE] = { "content-type", 12 },
+    [FIELD_COOKIE] = { "cookie", 6 },
+    [FIELD_DATE] = { "date", 4 },
+    [FIELD_EARLY_DATA] = { "early-data", 10 },
+    [FIELD_ETAG] = { "etag", 4 },
+    [FIELD_EXPECT] = { "expect", 6 },
+    [FIELD_FORWARDED] = { "forwarded", 9 },
+    [FIELD_HOST] = { "host", 4 },
+    [FIELD_HTTP2_SETTINGS] = { "http2-settings", 14 },
+    [FIELD_IF_MODIFIED_SINCE] = { "if-modified-since", 17 },
+    [FIELD_IF_NONE_MATCH] = { "if-none-match", 13 },
+    [FIELD_IF_RANGE] = { "if-range", 8 },
+    [FIELD_KEEP_ALIVE] = { "keep-alive", 10 },
+    [FIELD_LAST_MODIFIED] = { "last-modified", 13 },
+    [FIELD_LOCATION] = { "location", 8 },
+    [FIELD_ORIGIN] = { "origin", 6 },
+    [FIELD_PRIORITY] = { "priority", 8 },
+    [FIELD_PROXY_AUTHENTICATE] = { "proxy-authenticate", 18 },
+    [FIELD_PROXY_AUTHORIZATION] = { "proxy-authorization", 19 },
+    [FIELD_PROXY_CONNECTION] = { "proxy-connection", 16 },
+    [FIELD_RANGE] = { "range", 5 },
+    [FIELD_REFERER] = { "referer", 7 },
+    [FIELD_RETRY_AFTER] = { "retry-after", 11 },
+    [FIELD_SEC_WEBSOCKET_KEY] = { "sec-websocket-key", 17 },
+    [FIELD_SERVER] = { "server", 6 },
+    [FIELD_SET_COOKIE] = { "set-cookie", 10 },
+    [FIELD_STRICT_TRANSPORT_SECURITY] = { "strict-transport-security", 25 },
+    [FIELD_TE] = { "te", 2 },
+    [FIELD_TRAILER] = { "trailer", 7 },
+    [FIELD_TRANSFER_ENCODING] = { "transfer-encoding", 17 },
+    [FIELD_UPGRADE] = { "upgrade", 7 },
+    [FIELD_USER_AGENT] = { "user-agent", 10 },
+    [FIELD_VARY] = { "vary", 4 },
+    [FIELD_VIA] = { "via", 3 },
+    [FIELD_X_FORWARDED_FOR] = { "x-forwarded-for", 15 },
+    [FIELD_X_FORWARDED_HOST] = { "x-forwarded-host", 16 },
+    [FIELD_X_FORWARDED_PORT] = { "x-forwarded-port", 16 },
+    [FIELD_X_FORWARDED_PROTO] = { "x-forwarded-proto", 17 },
+    [FIELD_X_POWERED_BY] = { "x-powered-by", 12 },
+    [FIELD_X_REAL_IP] = { "x-real-ip", 9 },
+    [FIELD_X_REQUEST_ID] = { "x-request-id", 12 },
+    [FIELD_X_CLIENT_CERT] = { "x-client-cert", 13 },
 };
 
-static unsigned name_hash(const char *name, size_t len)
-{
-    uint32_t key = (uint32_t)(uint8_t)(name[0] | 0x20) |
-                   (uint32_t)(uint8_t)(name[len * 3 / 4] | 0x20) << 8 |
-                   (uint32_t)(uint8_t)(name[len - 1] | 0x20) << 16 | (uint32_t)len << 24;
-    return key * hash_multiplier >> 24;
-}
+const uint8_t http_name_slots[256] = {
+    [7] = FIELD_SERVER,
+    [8] = FIELD_X_FORWARDED_FOR,
+    [9] = FIELD_DATE,
+    [11] = FIELD_PROXY_CONNECTION,
+    [13] = FIELD_EARLY_DATA,
+    [15] = FIELD_TRAILER,
+    [20] = FIELD_FORWARDED,
+    [30] = FIELD_X_REQUEST_ID,
+    [31] = FIELD_CONTENT_ENCODING,
+    [35] = FIELD_ETAG,
+    [39] = FIELD_X_CLIENT_CERT,
+    [45] = FIELD_LOCATION,
+    [60] = FIELD_PROXY_AUTHENTICATE,
+    [72] = FIELD_CONNECTION,
+    [76] = FIELD_X_REAL_IP,
+    [78] = FIELD_STRICT_TRANSPORT_SECURITY,
+    [82] = FIELD_VARY,
+    [83] = FIELD_IF_NONE_MATCH,
+    [90] = FIELD_UPGRADE,
+    [98] = FIELD_RETRY_AFTER,
+    [104] = FIELD_CACHE_CONTROL,
+    [108] = FIELD_AUTHORIZATION,
+    [119] = FIELD_X_FORWARDED_PROTO,
+    [120] = FIELD_SEC_WEBSOCKET_KEY,
+    [123] = FIELD_LAST_MODIFIED,
+    [130] = FIELD_IF_MODIFIED_SINCE,
+    [136] = FIELD_HOST,
+    [153] = FIELD_X_FORWARDED_PORT,
+    [157] = FIELD_REFERER,
+    [159] = FIELD_X_POWERED_BY,
+    [167] = FIELD_USER_AGENT,
+    [169] = FIELD_CONTENT_TYPE,
+    [173] = FIELD_PRIORITY,
+    [180] = FIELD_X_FORWARDED_HOST,
+    [185] = FIELD_RANGE,
+    [186] = FIELD_SET_COOKIE,
+    [188] = FIELD_HTTP2_SETTINGS,
+    [190] = FIELD_PROXY_AUTHORIZATION,
+    [193] = FIELD_EXPECT,
+    [194] = FIELD_ACCEPT,
+    [195] = FIELD_ACCEPT_ENCODING,
+    [197] = FIELD_KEEP_ALIVE,
+    [205] = FIELD_COOKIE,
+    [208] = FIELD_IF_RANGE,
+    [210] = FIELD_TRANSFER_ENCODING,
+    [219] = FIELD_CONTENT_LENGTH,
+    [255] = FIELD_ORIGIN,
+};
 
 static uint64_t load64(const char *p)
 {
@@ -171,12 +210,19 @@ static bool is_name(const char *a, const char *known, size_t len)
     return true;
 }
 
+static enum http_field_id candidate(struct slice name)
+{
+    if (name.len == 2) return FIELD_TE;
+    if (name.len == 3) return FIELD_VIA;
+    if (name.len < 2 || name.len > HTTP_NAME_BYTES_MAX) return FIELD_OTHER;
+    return http_name_slots[http_name_hash(name.data, name.len)];
+}
+
 enum http_field_id http_field_lookup(struct slice name)
 {
-    if (name.len - 1 >= NAME_BYTES_MAX) return FIELD_OTHER;
-    enum http_field_id id = slots[name_hash(name.data, name.len)];
-    if (names[id].len != name.len || !is_name(name.data, names[id].data, name.len))
-        return FIELD_OTHER;
+    enum http_field_id          id = candidate(name);
+    const struct http_name_row *row = &http_name_rows[id];
+    if (row->len != name.len || !is_name(name.data, row->text, name.len)) return FIELD_OTHER;
     return id;
 }
 

@@ -66,6 +66,22 @@ static bool refuse_name(struct slice line, const char *colon, struct http_fault 
     return refuse_byte(*colon, "bad_field_name", f);
 }
 
+/* http_fields_add() without a call while there is room. */
+static inline void fields_put(struct http_fields *f, struct arena *a, enum http_field_id id,
+                              struct slice name, struct slice value)
+{
+    if (f->count == f->capacity) {
+        http_fields_add(f, a, id, name, value);
+        return;
+    }
+    struct http_field *field = &f->items[f->count++];
+    field->name = name;
+    field->value = value;
+    field->id = (uint16_t)id;
+    field->is_dropped = false;
+    f->present |= UINT64_C(1) << id;
+}
+
 static bool has_underscore(struct slice name)
 {
     return memchr(name.data, '_', name.len) != NULL;
@@ -73,8 +89,9 @@ static bool has_underscore(struct slice name)
 
 /* The value from `p`, which is after the colon. Returns the byte after its line,
  * or NULL. */
-static const char *parse_value(const char *p, struct slice *value, struct http_fault *f)
+static inline const char *parse_value(const char *p, struct slice *value, struct http_fault *f)
 {
+    if (*p == ' ') p++;
     while (*p == ' ' || *p == '\t') p++;
     const char *end = scan_control(p);
     const char *next = end + 2;
@@ -87,36 +104,55 @@ static const char *parse_value(const char *p, struct slice *value, struct http_f
     return next;
 }
 
-/* Field lines from `p` up to the empty line that ends the head. */
-static bool parse_fields(struct http_fields *fields, const char *p, struct arena *a,
-                         const struct http_limits *limits, struct http_fault *f)
+/* A name that is not known: FIELD_OTHER when it is a token. CGI-like programs
+ * cannot tell "_" from "-": names with it are not passed on. */
+static bool check_name(struct slice name, const char *colon, bool *is_kept, struct http_fault *f)
 {
-    unsigned count = 0;
-    while (*p != '\r' && *p != '\n') {
-        if (++count > limits->header_count) return http_refuse(f, 431, "too_many_fields");
-        if (*p == ' ' || *p == '\t') return http_refuse(f, 400, "obs_fold");
-        const char  *colon = scan_colon(p);
-        struct slice name = slice_make(p, (size_t)(colon - p));
-        if (name.len == 0) return http_refuse(f, 400, "bad_field_name");
-        enum http_field_id id = *colon == ':' ? http_field_lookup(name) : FIELD_OTHER;
-        if (id == FIELD_OTHER && (*colon != ':' || !http_is_token(name)))
-            return refuse_name(name, colon, f);
-        struct slice value;
-        p = parse_value(colon + 1, &value, f);
-        if (!p) return false;
-        /* CGI-like programs cannot tell "_" from "-": such names are not passed on. */
-        if (id != FIELD_OTHER || !has_underscore(name)) http_fields_add(fields, a, id, name, value);
-    }
-    if (p[0] != '\r' || p[1] != '\n') return refuse_byte(*p, "", f);
+    if (name.len == 0) return http_refuse(f, 400, "bad_field_name");
+    if (*colon != ':' || !http_is_token(name)) return refuse_name(name, colon, f);
+    *is_kept = !has_underscore(name);
     return true;
 }
 
-/* Room for about as many fields as such a head has. */
-static void reserve_fields(struct http_fields *fields, size_t head_bytes, struct arena *a)
+/* Field lines from `p` up to the empty line that ends the head. Returns the byte
+ * after that, or NULL. */
+static const char *parse_fields(struct http_fields *fields, const char *p, struct arena *a,
+                                const struct http_limits *limits, struct http_fault *f)
 {
-    size_t capacity = head_bytes / 32 + 8;
-    fields->capacity = (uint16_t)(capacity < 64 ? capacity : 64);
-    fields->items = arena_alloc(a, fields->capacity * sizeof(*fields->items));
+    unsigned left = limits->header_count;
+    for (; *p != '\r' && *p != '\n'; left--) {
+        if (left == 0) {
+            http_refuse(f, 431, "too_many_fields");
+            return NULL;
+        }
+        const char        *colon = scan_colon(p);
+        struct slice       name = slice_make(p, (size_t)(colon - p));
+        enum http_field_id id = http_name_lookup(name.data, name.len);
+        bool               is_kept = true;
+        if (id == FIELD_OTHER || *colon != ':') {
+            if (*p == ' ' || *p == '\t') http_refuse(f, 400, "obs_fold");
+            if (*p == ' ' || *p == '\t' || !check_name(name, colon, &is_kept, f)) return NULL;
+        }
+        struct slice value;
+        p = parse_value(colon + 1, &value, f);
+        if (!p) return NULL;
+        if (is_kept) fields_put(fields, a, id, name, value);
+    }
+    if (p[0] == '\r' && p[1] == '\n') return p + 2;
+    refuse_byte(*p, "", f);
+    return NULL;
+}
+
+struct h1_message *h1_message_new(struct arena *a, size_t head_bytes)
+{
+    size_t             capacity = head_bytes / 32 + 8;
+    struct h1_message *m;
+    if (capacity > 64) capacity = 64;
+    m = arena_alloc(a, sizeof(*m) + capacity * sizeof(struct http_field));
+    *m = (struct h1_message){ 0 };
+    m->head.fields.items = (struct http_field *)(void *)(m + 1);
+    m->head.fields.capacity = (uint16_t)capacity;
+    return m;
 }
 
 /* ---- request ---- */
@@ -280,12 +316,13 @@ bool h1_parse_request(struct h1_message *m, struct slice text, struct arena *a,
 {
     struct http_head *head = &m->head;
     if (!check_line_length(text, limits, f)) return false;
-    const char *fields = parse_request_line(m, text.data, f);
-    if (!fields) return false;
+    const char *p = parse_request_line(m, text.data, f);
+    if (!p) return false;
     if (text.len > limits->header_bytes) return http_refuse(f, 431, "head_too_large");
-    reserve_fields(&head->fields, text.len, a);
-    return parse_fields(&head->fields, fields, a, limits, f) &&
-           http_control_take(head, &m->control, true, f) && parse_target(head, a, limits, f) &&
+    p = parse_fields(&head->fields, p, a, limits, f);
+    if (!p) return false;
+    m->head_bytes = (size_t)(p - text.data);
+    return http_control_take(head, &m->control, true, f) && parse_target(head, a, limits, f) &&
            http_check_host(head, &m->control, m->minor_version > 0, is_tls, f) &&
            check_request_framing(m, f);
 }
@@ -332,20 +369,24 @@ bool h1_check_begun_response(struct slice begun, const struct http_limits *limit
     return begun.len <= limits->header_bytes || http_refuse(f, 502, "head_too_large");
 }
 
+static bool parse_response(struct h1_message *m, struct slice text, struct arena *a,
+                           const struct http_limits *limits, struct http_fault *f)
+{
+    const char *p = parse_status_line(m, text.data, f);
+    if (!p) return false;
+    if (text.len > limits->header_bytes) return http_refuse(f, 502, "head_too_large");
+    p = parse_fields(&m->head.fields, p, a, limits, f);
+    if (!p) return false;
+    m->head_bytes = (size_t)(p - text.data);
+    return http_control_take(&m->head, &m->control, false, f) && check_response_framing(m, f);
+}
+
 bool h1_parse_response(struct h1_message *m, struct slice text, struct arena *a,
                        const struct http_limits *limits, struct http_fault *f)
 {
-    struct http_head *head = &m->head;
-    const char       *fields = parse_status_line(m, text.data, f);
-    bool              is_good = fields != NULL;
-    if (is_good && text.len > limits->header_bytes) is_good = http_refuse(f, 502, "head_too_large");
-    if (is_good) {
-        reserve_fields(&head->fields, text.len, a);
-        is_good = parse_fields(&head->fields, fields, a, limits, f) &&
-                  http_control_take(head, &m->control, false, f) && check_response_framing(m, f);
-    }
-    if (!is_good) f->status = 502;
-    return is_good;
+    if (parse_response(m, text, a, limits, f)) return true;
+    f->status = 502;
+    return false;
 }
 
 bool h1_parse_trailers(struct http_fields *trailers, struct slice text, struct arena *a,

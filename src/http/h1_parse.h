@@ -6,16 +6,22 @@
  */
 #pragma once
 
+#include "http/names.h"
 #include "http/rules.h"
 
-/* Readable bytes that must follow a head which is parsed; their values do not matter. */
-enum { H1_SLACK_BYTES = 16 };
+/* Zeros that must follow the bytes which are parsed. */
+enum { H1_SLACK_BYTES = HTTP_NAME_SLACK_BYTES };
 
 struct h1_message {
     struct http_head    head;
     struct http_control control;
     unsigned            minor_version; /* 0 or 1: a later minor version counts as 1 */
+    size_t              head_bytes;    /* its length, empty line included */
 };
+
+/* With room for about as many fields as a head of that length has. */
+struct h1_message *h1_message_new(struct arena *a, size_t head_bytes)
+    __attribute__((returns_nonnull));
 
 /* Length of the head at the beginning of `data`, its empty line included, or 0
  * when it is not complete. `from`: where to start looking, what lies before it
@@ -33,8 +39,9 @@ bool h1_check_begun_request(struct slice begun, const struct http_limits *limits
 bool h1_check_begun_response(struct slice begun, const struct http_limits *limits,
                              struct http_fault *f) __attribute__((warn_unused_result));
 
-/* `text` is a whole head. `m` starts as zero. On failure what was understood of
- * it stays in m (the method, for the answer). */
+/* `text` begins with a whole head. On failure what was understood of it stays in m
+ * (the method, for the answer). When `text` turns out to be only the beginning of
+ * a head, that is a failure like others. */
 bool h1_parse_request(struct h1_message *m, struct slice text, struct arena *a,
                       const struct http_limits *limits, bool is_tls, struct http_fault *f)
     __attribute__((warn_unused_result));

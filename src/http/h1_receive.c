@@ -10,6 +10,9 @@
 #include "http/h1_parse.h"
 #include "http/h1_private.h"
 
+/* Heads up to this length are parsed without looking for their end first. */
+enum { SHORT_HEAD_BYTES = 1024 };
+
 static bool is_gone(const struct h1_codec *c, uint16_t serial)
 {
     return c->serial != serial;
@@ -97,6 +100,16 @@ static struct slice copy_head(struct h1_codec *c, const char *data, size_t len)
     return slice_make(copy, len);
 }
 
+/* Gives back what was copied beyond the head. */
+static void trim_copy(struct h1_codec *c, struct slice text, size_t head_bytes)
+{
+    union { /* the arena's own bytes, which only look constant from here */
+        const char *in;
+        char       *out;
+    } from = { text.data };
+    arena_trim(c->stream.arena, from.out, text.len + H1_SLACK_BYTES, head_bytes + H1_SLACK_BYTES);
+}
+
 static void begin_request(struct h1_codec *c)
 {
     c->is_open = true;
@@ -108,21 +121,24 @@ static void begin_request(struct h1_codec *c)
     c->base.owner_ops->on_stream(&c->base, &c->stream);
 }
 
-static void receive_request(struct h1_codec *c, const char *data, size_t len, size_t surplus)
+/* `text` begins with a whole head; returns how much of it was one. */
+static size_t receive_request(struct h1_codec *c, const char *data, size_t len)
 {
     begin_request(c);
     struct arena      *a = c->stream.arena;
-    struct h1_message *m = arena_zalloc(a, sizeof(*m));
+    struct h1_message *m = h1_message_new(a, len);
+    struct slice       text = copy_head(c, data, len);
     struct http_fault  fault;
-    bool               is_good =
-        h1_parse_request(m, copy_head(c, data, len), a, c->base.limits, c->base.is_tls, &fault);
+    bool is_good = h1_parse_request(m, text, a, c->base.limits, c->base.is_tls, &fault);
     h1_drop_begun(c);
     c->is_line_checked = c->is_line_skipped = false;
     c->is_head_method = m->head.method == HTTP_HEAD;
     if (!is_good) {
         invalid(c, &fault);
-        return;
+        return len;
     }
+    size_t head_bytes = m->head_bytes;
+    trim_copy(c, text, head_bytes);
     c->is_http_1_0 = m->minor_version == 0;
     c->takes_trailers = m->head.accepts_trailers;
     if (!is_kept(m)) c->is_last = true;
@@ -130,7 +146,8 @@ static void receive_request(struct h1_codec *c, const char *data, size_t len, si
     expect_body(c, m);
     uint16_t serial = c->serial;
     c->stream.ops->on_head(&c->stream, &m->head);
-    if (!is_gone(c, serial) && c->receive == H1_RECEIVE_NOTHING) end_message(c, surplus);
+    if (!is_gone(c, serial) && c->receive == H1_RECEIVE_NOTHING) end_message(c, 0);
+    return head_bytes;
 }
 
 static void receive_informational(struct h1_codec *c, struct http_head *head)
@@ -187,16 +204,9 @@ static void receive_switch(struct h1_codec *c, struct h1_message *m)
     if (!is_gone(c, serial)) c->stream.ops->on_end(&c->stream);
 }
 
-static void receive_response(struct h1_codec *c, const char *data, size_t len, size_t surplus)
+static void receive_understood(struct h1_codec *c, struct h1_message *m, size_t surplus)
 {
-    struct arena      *a = c->stream.arena;
-    struct h1_message *m = arena_zalloc(a, sizeof(*m));
-    struct http_fault  fault;
-    bool is_good = h1_parse_response(m, copy_head(c, data, len), a, c->base.limits, &fault);
-    h1_drop_begun(c);
-    if (!is_good)
-        invalid(c, &fault);
-    else if (m->head.status == 101)
+    if (m->head.status == 101)
         receive_switch(c, m);
     else if (m->head.status < 200)
         receive_informational(c, &m->head);
@@ -204,10 +214,54 @@ static void receive_response(struct h1_codec *c, const char *data, size_t len, s
         receive_final(c, m, surplus);
 }
 
+static void receive_response(struct h1_codec *c, const char *data, size_t len, size_t surplus)
+{
+    struct arena      *a = c->stream.arena;
+    struct h1_message *m = h1_message_new(a, len);
+    struct http_fault  fault;
+    bool is_good = h1_parse_response(m, copy_head(c, data, len), a, c->base.limits, &fault);
+    h1_drop_begun(c);
+    if (is_good)
+        receive_understood(c, m, surplus);
+    else
+        invalid(c, &fault);
+}
+
+/* Most heads come whole and are short. Then there is no need to look for their end
+ * first: the parser finds it. */
+static bool may_be_whole(const struct h1_codec *c, size_t len)
+{
+    return !c->begun && len <= c->base.limits->header_bytes && len <= SHORT_HEAD_BYTES;
+}
+
+/* Tries the beginning of the input as a response's head; 0 when it is none, for
+ * whatever reason. */
+static size_t try_response(struct h1_codec *c, const char *data, size_t len)
+{
+    size_t            n = len < SHORT_HEAD_BYTES ? len : SHORT_HEAD_BYTES;
+    struct http_fault fault;
+    if (!may_be_whole(c, n)) return 0;
+    struct h1_message *m = h1_message_new(c->stream.arena, n / 2);
+    struct slice       text = copy_head(c, data, n);
+    if (!h1_parse_response(m, text, c->stream.arena, c->base.limits, &fault)) return 0;
+    size_t head_bytes = m->head_bytes;
+    trim_copy(c, text, head_bytes);
+    receive_understood(c, m, len - head_bytes);
+    return head_bytes;
+}
+
+/* The same for a request, whose stream may be announced only when its head is
+ * surely there. */
+static size_t try_request(struct h1_codec *c, const char *data, size_t len)
+{
+    if (len < 4 || memcmp(data + len - 4, "\r\n\r\n", 4) != 0 || !may_be_whole(c, len)) return 0;
+    return receive_request(c, data, len);
+}
+
 static void receive_head(struct h1_codec *c, const char *data, size_t len, size_t surplus)
 {
     if (c->is_server)
-        receive_request(c, data, len, surplus);
+        receive_request(c, data, len);
     else
         receive_response(c, data, len, surplus);
 }
@@ -283,6 +337,8 @@ static size_t step_head(struct h1_codec *c, const char *data, size_t len)
 {
     size_t skipped = skip_line(c, data, len);
     if (skipped) return skipped;
+    size_t tried = c->is_server ? try_request(c, data, len) : try_response(c, data, len);
+    if (tried) return tried;
     size_t head = c->begun ? 0 : h1_head_length(data, len, 0);
     if (!head) return step_head_in_parts(c, data, len);
     receive_head(c, data, head, len - head);

@@ -49,17 +49,67 @@ size_t h1_trailers_bytes_max(const struct http_fields *trailers)
     return 2 + fields_bytes(trailers);
 }
 
+static inline bool has_bytes(const char *at, const char *two)
+{
+    return at[0] == two[0] && at[1] == two[1];
+}
+
+/* Is the field, where it lies, what would be written? It mostly is when it came
+ * from a peer: then lines that follow each other are one copy. The two bytes
+ * between name and value are looked at only when they lie between the two. */
+static inline bool is_line(const struct http_field *field)
+{
+    const char *gap = field->name.data + field->name.len;
+    return field->value.data == gap + 2 && has_bytes(gap, ": ");
+}
+
+static inline bool is_written(const struct http_field *field)
+{
+    return !field->is_dropped && !http_is_control_field(field->id);
+}
+
+static char *put_line(char *to, const struct http_field *field)
+{
+    to = put(to, field->name);
+    *to++ = ':';
+    *to++ = ' ';
+    to = put(to, field->value);
+    *to++ = '\r';
+    *to++ = '\n';
+    return to;
+}
+
+/* How many fields from `field` on are one run of lines; *end is that of the last
+ * one's value. */
+static unsigned run_of_lines(const struct http_field *field, unsigned left, const char **end)
+{
+    unsigned n;
+    *end = field->value.data + field->value.len;
+    for (n = 1; n < left; n++) {
+        const struct http_field *next = &field[n];
+        if (next->name.data != *end + 2 || !is_written(next) || !is_line(next)) break;
+        if (!has_bytes(*end, "\r\n")) break;
+        *end = next->value.data + next->value.len;
+    }
+    return n;
+}
+
 static char *put_fields(char *to, const struct http_fields *fields)
 {
-    for (unsigned i = 0; i < fields->count; i++) {
+    unsigned i = 0;
+    while (i < fields->count) {
         const struct http_field *field = &fields->items[i];
-        if (field->is_dropped || http_is_control_field(field->id)) continue;
-        to = put(to, field->name);
-        *to++ = ':';
-        *to++ = ' ';
-        to = put(to, field->value);
-        *to++ = '\r';
-        *to++ = '\n';
+        if (!is_written(field)) {
+            i++;
+        } else if (!is_line(field)) {
+            to = put_line(to, field);
+            i++;
+        } else {
+            const char *end;
+            i += run_of_lines(field, fields->count - i, &end);
+            to = put(to, slice_make(field->name.data, (size_t)(end - field->name.data)));
+            to = PUT(to, "\r\n");
+        }
     }
     return to;
 }

@@ -13,6 +13,7 @@ src_libwharfgate_a_SOURCES += \
 	src/http/h1_write.c src/http/h1_write.h \
 	src/http/message.h \
 	src/http/method.c \
+	src/http/names.h \
 	src/http/rules.c src/http/rules.h \
 	src/http/scan.h \
 	src/http/status.c \
