@@ -67,18 +67,29 @@ struct name_kind {
     struct map  names;
 };
 
-static void resolve(struct conf_parser *p, const struct name_kind *kind,
-                    const struct conf_mention *m)
+enum { HINT_NAMES_MAX = 10000 };
+
+/* The name that was meant. Looks no further once nobody will read it. */
+static struct slice hint_of(struct conf_parser *p, const struct name_kind *kind,
+                            struct slice wanted)
 {
     struct nearest near;
     struct slice   name;
     void          *value;
-    if (!(m->row->flags & kind->flag) || map_get(&kind->names, m->name)) return;
-    nearest_init(&near, m->name);
-    for (size_t cursor = 0; map_next(&kind->names, &cursor, &name, &value);)
+    nearest_init(&near, wanted);
+    if (p->report->error_count >= CONF_PROBLEMS_MAX) return (struct slice){ 0 };
+    for (size_t cursor = 0, tries = 0;
+         tries < HINT_NAMES_MAX && map_next(&kind->names, &cursor, &name, &value); tries++)
         nearest_try(&near, name);
-    conf_report_error(p->report, &m->at, nearest_hint(&near, &p->report->arena),
-                      "`%s`: there is no %s %s", m->row->key, kind->what, quoted(p, m->name));
+    return nearest_hint(&near, &p->report->arena);
+}
+
+static void resolve(struct conf_parser *p, const struct name_kind *kind,
+                    const struct conf_mention *m)
+{
+    if (!(m->row->flags & kind->flag) || map_get(&kind->names, m->name)) return;
+    conf_report_error(p->report, &m->at, hint_of(p, kind, m->name), "`%s`: there is no %s %s",
+                      m->row->key, kind->what, quoted(p, m->name));
 }
 
 static void check_mentions(struct conf_parser *p)

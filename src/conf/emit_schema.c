@@ -129,6 +129,7 @@ static void put_scalar(struct json *j, const struct conf_row *row)
     json_raw(j, "type", types.data);
     buffer_reset(&types);
     put_pattern(j, row);
+    if (row->type == &conf_duration) json_raw(j, "maximum", "0"); /* more needs a unit */
     if (row->type != &conf_count || !row->max) return;
     json_key(j, "minimum");
     buffer_printf(j->to, "%" PRIu64, row->min);
@@ -166,28 +167,35 @@ static const struct conf_row *shorthand_of(const struct conf_section *section)
 static void put_required(struct json *j, const struct conf_section *section)
 {
     const char *between = "";
-    bool        has_choice = false;
-    json_key(j, "required");
-    buffer_put_char(j->to, '[');
+    /* A fragment that another file includes need not have all of them. */
+    if (section == &conf_root_section) return;
     for (const struct conf_row *row = section->rows; row->key; row++) {
-        has_choice |= (row->flags & CONF_ONE_OF) != 0;
         if (!(row->flags & CONF_REQUIRED)) continue;
-        /* A fragment that another file includes need not have it. */
-        if (section == &conf_root_section) continue;
+        if (!*between) {
+            json_key(j, "required");
+            buffer_put_char(j->to, '[');
+        }
         buffer_puts(j->to, between);
         json_string(j, row->key);
         between = ", ";
     }
-    buffer_put_char(j->to, ']');
-    if (!has_choice) return;
-    json_key(j, "oneOf");
-    json_open(j, '[');
+    if (*between) buffer_put_char(j->to, ']');
+}
+
+static void put_one_of(struct json *j, const struct conf_section *section)
+{
+    bool is_open = false;
     for (const struct conf_row *row = section->rows; row->key; row++) {
         if (!(row->flags & CONF_ONE_OF) || !conf_row_is_shown(row)) continue;
+        if (!is_open) {
+            json_key(j, "oneOf");
+            json_open(j, '[');
+            is_open = true;
+        }
         json_newline(j);
         buffer_printf(j->to, "{ \"required\": [\"%s\"] }", row->key);
     }
-    json_close(j, ']');
+    if (is_open) json_close(j, ']');
 }
 
 /* The members of an object's schema. */
@@ -197,6 +205,7 @@ static void put_object(struct json *j, const struct conf_section *section, unsig
     json_member(j, "type", "object");
     json_raw(j, "additionalProperties", "false");
     put_required(j, section);
+    put_one_of(j, section);
     if (section == &conf_root_section) json_raw(j, "patternProperties", "{ \"^x-\": true }");
     json_key(j, "properties");
     json_open(j, '{');

@@ -45,6 +45,9 @@ void nearest_try(struct nearest *n, struct slice candidate)
 {
     if (candidate.len == 0 || candidate.len > NAME_MAX_BYTES || n->wanted.len > NAME_MAX_BYTES)
         return;
+    size_t longer = candidate.len > n->wanted.len ? candidate.len : n->wanted.len;
+    size_t shorter = candidate.len > n->wanted.len ? n->wanted.len : candidate.len;
+    if (n->distance <= 1 || longer - shorter >= n->distance) return; /* cannot be nearer */
     unsigned d = distance(n->wanted, candidate);
     if (d >= n->distance || d >= candidate.len) return;
     n->distance = d;

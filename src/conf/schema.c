@@ -318,9 +318,9 @@ static void check_keys(struct conf_parser *p, const struct conf_section *section
     for (uint32_t i = 0; i < n->count; i++) {
         const struct conf_node *key = n->pairs[i].key;
         struct nearest          near;
+        if (knows_key(section, only, key->text, NULL) || is_extension(section, key->text)) continue;
         nearest_init(&near, key->text);
-        if (knows_key(section, only, key->text, &near) || is_extension(section, key->text))
-            continue;
+        knows_key(section, only, key->text, &near);
         const char *quoted = conf_quote(&p->report->arena, key->text);
         if (only && knows_key(section, 0, key->text, NULL))
             conf_report_error(p->report, &key->at, (struct slice){ 0 },

@@ -395,7 +395,7 @@ static bool read_condition(struct conf_parser *p, const struct conf_row *row, st
 const struct conf_type conf_condition = {
     .label = "text or pattern",
     .expected = "a value, `~ pattern` or `~* pattern`",
-    .json = "\"string\", \"number\", \"boolean\", \"null\"",
+    .json = "\"string\", \"number\", \"boolean\"",
     .read = read_condition,
     .write = conf_write_text,
 };

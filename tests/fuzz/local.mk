@@ -11,6 +11,7 @@ FUZZ_TARGETS =
 FUZZ_TARGETS += h1_request
 FUZZ_TARGETS += h1_response
 FUZZ_TARGETS += uri
+FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
 
 # ---- how they are built ----

@@ -22,8 +22,8 @@ static const char expect_mark[] = "# expect: ";
 
 static void path_in(char path[1024], const char *folder, const char *name)
 {
-    const char *source = getenv("srcdir");
-    snprintf(path, 1024, "%s/tests/conf/%s%s", source ? source : ".", folder, name);
+    const char *source = getenv("srcdir"), *top = getenv("top_srcdir");
+    snprintf(path, 1024, "%s/tests/conf/%s%s", source ? source : top ? top : ".", folder, name);
 }
 
 /* What is expected, in a line, is somewhere in the printed problem. */

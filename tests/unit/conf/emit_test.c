@@ -18,8 +18,8 @@ static struct buffer file_text(const char *name)
     struct buffer text = BUFFER_INIT;
     struct error  e = { "" };
     char          path[1024];
-    const char   *folder = getenv("srcdir");
-    snprintf(path, sizeof(path), "%s/%s", folder ? folder : ".", name);
+    const char   *folder = getenv("srcdir"), *top = getenv("top_srcdir");
+    snprintf(path, sizeof(path), "%s/%s", folder ? folder : top ? top : ".", name);
     if (!conf_reader_direct.read(NULL, path, 1 << 20, &text, &e)) fail_msg("%s", e.text);
     return text;
 }

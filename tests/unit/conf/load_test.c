@@ -429,6 +429,26 @@ static void test_bounds(void **state)
     buffer_reset(&text);
 }
 
+/* Ten megabytes of routes are a large file, but a file. */
+static void test_large_file(void **state)
+{
+    struct buffer text = BUFFER_INIT;
+    struct loaded l;
+    size_t        count = 0;
+    (void)state;
+    buffer_puts(&text, LISTEN APP "routes:\n");
+    for (; text.len < 10000000; count++)
+        buffer_printf(&text,
+                      "  - match: { host: host-%zu.example.org, path: /api/ }\n"
+                      "    upstream: app\n"
+                      "    max_body: 5MiB\n",
+                      count);
+    load_good(&l, text.data, NULL);
+    assert_int_equal(l.settings->route_count, count);
+    unload(&l);
+    buffer_reset(&text);
+}
+
 /* ---- several files ---- */
 
 static void test_includes(void **state)
@@ -686,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_text_marks),
         cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_large_file),
         cmocka_unit_test(test_includes),
         cmocka_unit_test(test_include_patterns),
         cmocka_unit_test(test_include_faults),
