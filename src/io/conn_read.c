@@ -269,9 +269,10 @@ static void tell_end(struct conn *c)
 
 void conn_peek(struct conn *c)
 {
-    char    byte;
+    char byte;
+    if (c->is_closed || c->has_told_fault) return;
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
-    if (n >= 0 || errno == EAGAIN || errno == EINTR || c->has_told_fault) return;
+    if (n >= 0 || errno == EAGAIN || errno == EINTR) return;
     conn_fail(c, CONN_RESET);
     c->has_told_fault = 1;
     c->ops->on_fault(c, CONN_RESET);

@@ -359,6 +359,31 @@ static void write_to_a_reset_peer_is_a_fault(void **state)
     loop_free(l);
 }
 
+static void watching_pause_tells_of_a_reset_only(void **state)
+{
+    (void)state;
+    struct loop *l = make_loop();
+    struct probe p;
+    int          peer = probe_tcp(&p, l);
+    loop_turn(l, 0);
+    conn_pause_watching(&p.conn);
+    put(peer, "pipelined");
+    loop_turn(l, -1);
+    shutdown(peer, SHUT_WR);
+    loop_turn(l, -1);
+    assert_int_equal(p.input_count + p.eof_count + p.fault_count, 0);
+    probe_reset(&p, l);
+    close(peer);
+    peer = probe_tcp(&p, l);
+    loop_turn(l, 0);
+    conn_pause_watching(&p.conn);
+    abort_socket(peer);
+    turn_until(l, &p.fault_count, 1);
+    assert_int_equal(p.fault, CONN_RESET);
+    turn_until(l, &p.free_count, 1);
+    loop_free(l);
+}
+
 static void close_by_reset_is_seen_by_the_peer(void **state)
 {
     (void)state;
@@ -475,6 +500,7 @@ int main(void)
         cmocka_unit_test(reset_behind_data_is_found_by_writing),
         cmocka_unit_test(peer_that_answered_is_heard_out),
         cmocka_unit_test(write_to_a_reset_peer_is_a_fault),
+        cmocka_unit_test(watching_pause_tells_of_a_reset_only),
         cmocka_unit_test(close_by_reset_is_seen_by_the_peer),
         cmocka_unit_test(closing_itself_or_another_within_input),
         cmocka_unit_test(closing_when_sent),
