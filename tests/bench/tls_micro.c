@@ -3,6 +3,7 @@
  * What TLS costs the server side alone, without sockets: handshakes with one
  * small request and response each, and the memory of an idle connection.
  *     tls_micro ecdsa|rsa|resumed|bulk COUNT     microseconds of the server a handshake (a MiB)
+ *     tls_micro requests COUNT                   the same a request on one connection
  *     tls_micro idle COUNT                       bytes an idle server connection
  * Profile with: valgrind --tool=callgrind --toggle-collect=serve tls_micro ecdsa 200
  */
@@ -170,6 +171,23 @@ static void handshakes(struct bench *b, int count, bool is_resumed)
     printf("%.1f us\n", (double)b->server_ns / 1000 / (count > 1 ? count - 1 : 1));
 }
 
+static void requests(struct bench *b, int count)
+{
+    struct ends  e = connect_and_ask(b);
+    struct iovec request = { b->plain, REQUEST_BYTES };
+    b->server_ns = 0;
+    for (int i = 0; i < count; i++) {
+        size_t got;
+        if (tls_write(e.client, &request, 1) != TLS_OK) fail("client", tls_failure(e.client));
+        if (!serve_timed(b, e.server, drain(b, e.client))) fail("server", "no answer");
+        tls_give(e.client, b->cipher, drain(b, e.server));
+        if (tls_read(e.client, b->plain, sizeof(b->plain), &got) != TLS_OK) fail("client", "EOF");
+    }
+    printf("%.2f us\n", (double)b->server_ns / 1000 / count);
+    tls_free(e.server);
+    tls_free(e.client);
+}
+
 static void bulk(struct bench *b, int count)
 {
     struct ends  e = connect_and_ask(b);
@@ -211,6 +229,8 @@ int main(int argc, char **argv)
     set_up(&b, strcmp(what, "rsa") == 0);
     if (strcmp(what, "idle") == 0)
         idle(&b, count);
+    else if (strcmp(what, "requests") == 0)
+        requests(&b, count);
     else if (strcmp(what, "bulk") == 0)
         bulk(&b, count);
     else
