@@ -2,7 +2,7 @@
 """Replicas and clients that lie, stall, send half, reset: one answer each, with its reason."""
 import pytest
 
-from harness import Gate, Origin, Peer, read_head, read_message, reply, until
+from harness import Gate, Nobody, Origin, Peer, read_head, read_message, reply, until
 
 CONFIG = """
 listeners:
@@ -91,26 +91,22 @@ def test_replica_that_stalls_amid_the_body():
 
 
 def test_no_one_listens():
-    with Origin() as o:
-        address = o.address
-    with Gate(CONFIG, origin=address) as gate:
+    with Nobody() as o, Gate(CONFIG, origin=o.address) as gate:
         assert gate.request().status == 502
         assert gate.access_lines()[0]["reason"] == "connect_failed"
 
 
 def test_another_replica_is_tried_when_one_refuses():
     """Any method, since nothing was sent; and it is counted."""
-    with Origin() as dead, Origin() as alive:
-        dead.close()
-        with Gate("""
-            listeners: { http: { address: "127.0.0.1:0" } }
-            upstreams: { app: { servers: ["{dead}", "{alive}"], balance: round_robin } }
-            routes: [ { upstream: app } ]
-            """, dead=dead.address, alive=alive.address) as gate:
-            for i in range(10):
-                assert gate.request(method="POST" if i % 2 else "GET", body=b"x" if i % 2 else None
-                                    ).status == 200
-            assert gate.metric("wharfgate_upstream_retries_total") >= 4
+    with Nobody() as dead, Origin() as alive, Gate("""
+        listeners: { http: { address: "127.0.0.1:0" } }
+        upstreams: { app: { servers: ["{dead}", "{alive}"], balance: round_robin } }
+        routes: [ { upstream: app } ]
+        """, dead=dead.address, alive=alive.address) as gate:
+        for i in range(10):
+            method, body = ("POST", b"x") if i % 2 else ("GET", None)
+            assert gate.request(method=method, body=body).status == 200
+        assert gate.metric("wharfgate_upstream_retries_total") >= 4
 
 
 def test_idempotent_request_survives_a_reset_and_post_does_not():
@@ -190,9 +186,7 @@ def test_client_that_goes_away_cancels_the_attempt():
 
 
 def test_error_page_as_json_or_html():
-    with Origin() as o:
-        address = o.address
-    with Gate(CONFIG, origin=address) as gate:
+    with Nobody() as o, Gate(CONFIG, origin=o.address) as gate:
         html = gate.request(headers={"Accept": "text/html,*/*"})
         assert html.headers["content-type"].startswith("text/html") and b"<h1>502" in html.body
         as_json = gate.request(headers={"Accept": "application/json"})
@@ -202,8 +196,6 @@ def test_error_page_as_json_or_html():
 def test_own_error_page(tmp_path):
     page = tmp_path / "sorry.html"
     page.write_text("<p>sorry")
-    with Origin() as o:
-        address = o.address
     config = CONFIG.replace("defaults:", "defaults:\n  error_pages: { 502: '{page}' }")
-    with Gate(config, origin=address, page=page) as gate:
+    with Nobody() as o, Gate(config, origin=o.address, page=page) as gate:
         assert gate.request().body == b"<p>sorry"
