@@ -53,11 +53,13 @@ struct slice conf_report_source(struct conf_report *r, const char **name, struct
     return buffer_slice(&s->text);
 }
 
+/* The text that was read last under that name: a report may see several loads. */
 static struct conf_source *source_of(const struct conf_report *r, const char *file)
 {
+    struct conf_source *found = NULL;
     for (struct conf_source *s = r->sources; s && file; s = s->next)
-        if (s->name == file || strcmp(s->name, file) == 0) return s;
-    return NULL;
+        if (strcmp(s->name, file) == 0) found = s;
+    return found;
 }
 
 static bool is_continuation(char c)

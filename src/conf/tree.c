@@ -140,7 +140,7 @@ static struct conf_node *new_node(struct tree_reader *t, enum conf_kind kind)
 static void push(struct node_stack *s, struct conf_node *n)
 {
     if (s->count == s->capacity) {
-        s->capacity = s->capacity ? s->capacity * 2 : 256;
+        s->capacity *= 2;
         s->items = mem_realloc(s->items, s->capacity * sizeof(*s->items));
     }
     s->items[s->count++] = n;
@@ -427,6 +427,8 @@ struct conf_node *conf_tree_read(const char *file, struct slice text, struct are
     yaml_parser_set_encoding(&t.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&t.parser, (const unsigned char *)t.source.data, t.source.len);
     map_init(&t.anchors);
+    t.stack.capacity = 256;
+    t.stack.items = mem_alloc(t.stack.capacity * sizeof(*t.stack.items));
     struct conf_node *root = read_document(&t);
     map_reset(&t.anchors);
     free(t.stack.items);
