@@ -14,6 +14,7 @@ enum http_char_class {
     CHAR_PATH = 0x10,       /* pchar without "%", and "/" */
     CHAR_HEX = 0x20,
     CHAR_PLAIN = 0x40, /* CHAR_PATH without "." and "/" */
+    CHAR_NAME = 0x80,  /* CHAR_TOKEN without "_" */
 };
 
 extern const unsigned char http_char_classes[256];

@@ -5,6 +5,8 @@
  */
 #include "http/h1_parse.h"
 
+#include <arpa/inet.h>
+
 #include "http/scan.h"
 #include "http/uri.h"
 
@@ -49,21 +51,17 @@ size_t h1_trailers_length(const char *data, size_t len, size_t from)
 
 /* ---- field lines ---- */
 
-/* Why the byte at `p` cannot stand there. */
+static inline bool is_crlf(const char *p)
+{
+    uint16_t two;
+    memcpy(&two, p, sizeof(two));
+    return two == htons('\r' << 8 | '\n');
+}
+
+/* Why the byte cannot stand where it does. */
 static bool refuse_byte(char c, const char *otherwise, struct http_fault *f)
 {
     return http_refuse(f, 400, c == '\n' ? "bare_lf" : c == '\r' ? "bare_cr" : otherwise);
-}
-
-static bool refuse_name(struct slice line, const char *colon, struct http_fault *f)
-{
-    const char *p = line.data;
-    while (http_char_is(*p, CHAR_TOKEN)) p++;
-    bool has_space = *p == ' ' || *p == '\t';
-    while (*p == ' ' || *p == '\t') p++;
-    if (has_space && *p == ':') return http_refuse(f, 400, "space_before_colon");
-    if (*colon == '\r' && colon[1] == '\n') return http_refuse(f, 400, "bad_field_name");
-    return refuse_byte(*colon, "bad_field_name", f);
 }
 
 /* http_fields_add() without a call while there is room. */
@@ -82,9 +80,31 @@ static inline void fields_put(struct http_fields *f, struct arena *a, enum http_
     f->present |= UINT64_C(1) << id;
 }
 
-static bool has_underscore(struct slice name)
+static inline bool is_blank(char c)
 {
-    return memchr(name.data, '_', name.len) != NULL;
+    return c == ' ' || c == '\t';
+}
+
+/* What is wrong with a line that does not begin with a name and ":". */
+static bool refuse_name(const char *p, struct http_fault *f)
+{
+    if (is_blank(*p)) return http_refuse(f, 400, "obs_fold");
+    while (http_char_is(*p, CHAR_TOKEN)) p++;
+    bool has_blank = is_blank(*p);
+    while (is_blank(*p)) p++;
+    if (has_blank && *p == ':') return http_refuse(f, 400, "space_before_colon");
+    if (*p == '\r' && p[1] == '\n') return http_refuse(f, 400, "bad_field_name");
+    return refuse_byte(*p, "bad_field_name", f);
+}
+
+/* Looks at a name that is not known. *is_kept: programs in the manner of CGI
+ * cannot tell "_" from "-", so that names with it are not passed on. */
+static bool check_name(struct slice name, bool *is_kept)
+{
+    size_t i = 0;
+    while (i < name.len && http_char_is(name.data[i], CHAR_NAME)) i++;
+    *is_kept = i == name.len;
+    return *is_kept ? name.len != 0 : http_is_token(name);
 }
 
 /* The value from `p`, which is after the colon. Returns the byte after its line,
@@ -92,54 +112,44 @@ static bool has_underscore(struct slice name)
 static inline const char *parse_value(const char *p, struct slice *value, struct http_fault *f)
 {
     if (*p == ' ') p++;
-    while (*p == ' ' || *p == '\t') p++;
+    while (is_blank(*p)) p++;
     const char *end = scan_control(p);
     const char *next = end + 2;
-    if (end[0] != '\r' || end[1] != '\n') {
+    if (!is_crlf(end)) {
         refuse_byte(*end, "bad_field_value", f);
         return NULL;
     }
-    while (end > p && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    if (is_blank(end[-1]))
+        while (end > p && is_blank(end[-1])) end--;
     *value = slice_make(p, (size_t)(end - p));
     return next;
 }
 
-/* A name that is not known: FIELD_OTHER when it is a token. CGI-like programs
- * cannot tell "_" from "-": names with it are not passed on. */
-static bool check_name(struct slice name, const char *colon, bool *is_kept, struct http_fault *f)
-{
-    if (name.len == 0) return http_refuse(f, 400, "bad_field_name");
-    if (*colon != ':' || !http_is_token(name)) return refuse_name(name, colon, f);
-    *is_kept = !has_underscore(name);
-    return true;
-}
-
-/* Field lines from `p` up to the empty line that ends the head. Returns the byte
- * after that, or NULL. */
+/* Field lines from `p` up to the empty line that ends the head, into `fields` while
+ * there is room and one by one after that. Returns the byte after it, or NULL. */
 static const char *parse_fields(struct http_fields *fields, const char *p, struct arena *a,
                                 const struct http_limits *limits, struct http_fault *f)
 {
     unsigned left = limits->header_count;
-    for (; *p != '\r' && *p != '\n'; left--) {
+    for (; *p != '\r'; left--) {
         if (left == 0) {
             http_refuse(f, 431, "too_many_fields");
             return NULL;
         }
-        const char        *colon = scan_colon(p);
-        struct slice       name = slice_make(p, (size_t)(colon - p));
+        struct slice       name = slice_make(p, (size_t)(scan_colon(p) - p));
         enum http_field_id id = http_name_lookup(name.data, name.len);
         bool               is_kept = true;
-        if (id == FIELD_OTHER || *colon != ':') {
-            if (*p == ' ' || *p == '\t') http_refuse(f, 400, "obs_fold");
-            if (*p == ' ' || *p == '\t' || !check_name(name, colon, &is_kept, f)) return NULL;
+        if (id == FIELD_OTHER && !check_name(name, &is_kept)) {
+            refuse_name(p, f);
+            return NULL;
         }
         struct slice value;
-        p = parse_value(colon + 1, &value, f);
+        p = parse_value(p + name.len + 1, &value, f);
         if (!p) return NULL;
         if (is_kept) fields_put(fields, a, id, name, value);
     }
-    if (p[0] == '\r' && p[1] == '\n') return p + 2;
-    refuse_byte(*p, "", f);
+    if (is_crlf(p)) return p + 2;
+    http_refuse(f, 400, "bare_cr");
     return NULL;
 }
 
@@ -175,6 +185,11 @@ static bool parse_method(struct http_head *head, const char **at, struct http_fa
 /* "HTTP/" DIGIT "." DIGIT. Returns the byte after it, or NULL. */
 static const char *parse_version(const char *p, struct h1_message *m, struct http_fault *f)
 {
+    if (memcmp(p, "HTTP/1.1", 8) == 0) {
+        m->minor_version = 1;
+        m->head.protocol = "HTTP/1.1";
+        return p + 8;
+    }
     if (memcmp(p, "HTTP/", 5) != 0 || p[5] < '0' || p[5] > '9' || p[6] != '.' || p[7] < '0' ||
         p[7] > '9') {
         http_refuse(f, 400, "bad_version");

@@ -9,8 +9,15 @@
 #include "http/names.h"
 #include "http/rules.h"
 
-/* Zeros that must follow the bytes which are parsed. */
-enum { H1_SLACK_BYTES = HTTP_NAME_SLACK_BYTES };
+/* What must follow the bytes that are parsed, for h1_end_text() to fill: marks at
+ * which the scanning stops. */
+enum { H1_SLACK_BYTES = HTTP_NAME_SLACK_BYTES + 1 };
+
+static inline void h1_end_text(char *end)
+{
+    memset(end, 0, H1_SLACK_BYTES);
+    *end = ':';
+}
 
 struct h1_message {
     struct http_head    head;

@@ -96,7 +96,7 @@ static struct slice copy_head(struct h1_codec *c, const char *data, size_t len)
 {
     char *copy = arena_alloc(c->stream.arena, len + H1_SLACK_BYTES);
     memcpy(copy, data, len);
-    memset(copy + len, 0, H1_SLACK_BYTES);
+    h1_end_text(copy + len);
     return slice_make(copy, len);
 }
 
@@ -275,7 +275,7 @@ static size_t keep(struct h1_codec *c, const char *data, size_t len, size_t most
     /* The slack is for h1_check_begun_request(), which scans as the parser does. */
     char *to = buffer_reserve(c->begun, n + H1_SLACK_BYTES);
     memcpy(to, data, n);
-    memset(to + n, 0, H1_SLACK_BYTES);
+    h1_end_text(to + n);
     c->begun->len += n;
     return n;
 }

@@ -103,6 +103,10 @@ static bool take_connection(struct http_control *ctl, struct slice value)
 {
     bool         names_more = false;
     struct slice option;
+    if (slice_eq(value, S("keep-alive"))) { /* as nearly everybody spells it */
+        ctl->says_keep_alive = true;
+        return false;
+    }
     while (http_list_next(&value, &option)) {
         if (slice_eq_nocase(option, S("keep-alive")))
             ctl->says_keep_alive = true;

@@ -34,7 +34,7 @@ static inline const char *scan_control(const char *p)
         __m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8('\t'));
         __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
         int     found = _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
-        if (found) return p + __builtin_ctz((unsigned)found);
+        if (found) return p + (unsigned)__builtin_ctz((unsigned)found);
     }
 }
 
@@ -47,18 +47,16 @@ static inline const char *scan_not_vchar(const char *p)
         __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x21));
         __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
         int     found = _mm_movemask_epi8(_mm_or_si128(low, del));
-        if (found) return p + __builtin_ctz((unsigned)found);
+        if (found) return p + (unsigned)__builtin_ctz((unsigned)found);
     }
 }
 
-/* The first ':' or control byte. */
+/* The first ':'. */
 static inline const char *scan_colon(const char *p)
 {
     for (;; p += 16) {
-        __m128i v = scan_load(p);
-        __m128i colon = _mm_cmpeq_epi8(v, _mm_set1_epi8(':'));
-        int     found = _mm_movemask_epi8(_mm_or_si128(colon, scan_at_most(v, 0x1f)));
-        if (found) return p + __builtin_ctz((unsigned)found);
+        int found = _mm_movemask_epi8(_mm_cmpeq_epi8(scan_load(p), _mm_set1_epi8(':')));
+        if (found) return p + (unsigned)__builtin_ctz((unsigned)found);
     }
 }
 
@@ -78,7 +76,7 @@ static inline const char *scan_not_vchar(const char *p)
 
 static inline const char *scan_colon(const char *p)
 {
-    while (*p != ':' && (unsigned char)*p > 0x1f) p++;
+    while (*p != ':') p++;
     return p;
 }
 

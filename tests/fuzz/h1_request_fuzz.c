@@ -51,18 +51,18 @@ static void check_head(struct drive *d, const struct http_head *head)
     struct http_limits limits = d->limits;
     limits.header_bytes = limits.request_line_bytes = 1 << 20;
     limits.header_count = 200;
-    struct h1_message m = { 0 };
-    struct http_fault fault;
-    memset(end, 0, H1_SLACK_BYTES);
-    bool is_good = h1_parse_request(&m, slice_make(text, (size_t)(end - text)), &d->arena, &limits,
+    struct h1_message *m = h1_message_new(&d->arena, (size_t)(end - text));
+    struct http_fault  fault;
+    h1_end_text(end);
+    bool is_good = h1_parse_request(m, slice_make(text, (size_t)(end - text)), &d->arena, &limits,
                                     false, &fault);
     if (!is_good) fprintf(stderr, "%s: %.*s\n", fault.reason, (int)(end - text), text);
     CHECK(is_good);
-    CHECK(slice_eq(m.head.method_name, head->method_name) && slice_eq(m.head.path, head->path));
-    CHECK(slice_eq(m.head.query, head->query) && m.head.has_query == head->has_query);
-    CHECK(slice_eq(m.head.authority, head->authority));
-    CHECK(slice_eq(m.head.upgrade, head->upgrade) && m.head.body_bytes == head->body_bytes);
-    check_same_fields(&m.head.fields, &head->fields);
+    CHECK(slice_eq(m->head.method_name, head->method_name) && slice_eq(m->head.path, head->path));
+    CHECK(slice_eq(m->head.query, head->query) && m->head.has_query == head->has_query);
+    CHECK(slice_eq(m->head.authority, head->authority));
+    CHECK(slice_eq(m->head.upgrade, head->upgrade) && m->head.body_bytes == head->body_bytes);
+    check_same_fields(&m->head.fields, &head->fields);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
