@@ -11,6 +11,8 @@
 #include "control/gate_parts.h"
 #include "proxy/access_log.h"
 
+enum { MOVE_WAIT_MS = 200 };
+
 static bool is_path(struct slice name)
 {
     return name.len && !slice_eq(name, S("stderr")) && !slice_eq(name, S("stdout")) &&
@@ -42,9 +44,11 @@ static bool open_error_log(struct gate *g, const struct settings *s, struct erro
     return is_done || error_set(e, "%s: %s", s->log.error.data, strerror(errno));
 }
 
+/* One that is off has its rings and its writer all the same: a reload may switch it on. */
 static int open_access_log(struct gate *g, const struct settings *s, struct error *e)
 {
     const char *name = s->log.access.data;
+    if (slice_eq(s->log.access, S("off"))) return access_log_open("/dev/null", e);
     return is_path(s->log.access) ? privileged_open(&g->privileged, name, true, e)
                                   : access_log_open(name, e);
 }
@@ -53,7 +57,6 @@ bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e)
 {
     gate_apply_log_level(g, s);
     if (!open_error_log(g, s, e)) return false;
-    if (slice_eq(s->log.access, S("off"))) return true;
     int fd = open_access_log(g, s, e);
     if (fd < 0) return false;
     struct access_log_options o = {
@@ -67,12 +70,34 @@ bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e)
     return g->access != NULL;
 }
 
+static bool has_access_moved(const struct settings *old, const struct settings *now)
+{
+    return !slice_eq(old->log.access, now->log.access) || old->log.format != now->log.format;
+}
+
+bool gate_move_logs(struct gate *g, const struct settings *s, struct error *e)
+{
+    const struct settings *old = g->current->settings;
+    bool                   moves_access = has_access_moved(old, s);
+    int                    fd = moves_access ? open_access_log(g, s, e) : -1;
+    if (moves_access && fd < 0) return false;
+    if (!slice_eq(old->log.error, s->log.error) && !open_error_log(g, s, e)) {
+        if (fd >= 0) close(fd);
+        return false;
+    }
+    if (!moves_access) return true;
+    /* What was logged before belongs where it was logged to. */
+    (void)access_log_flush(g->access, MOVE_WAIT_MS);
+    access_log_move(g->access, fd, s->log.access.data, s->log.format);
+    return true;
+}
+
 void gate_reopen_logs(struct gate *g)
 {
     struct error           e;
     const struct settings *s = g->current->settings;
     if (!open_error_log(g, s, &e)) log_error(&g->log, "reopening logs: %s", e.text);
-    if (!g->access || !is_path(s->log.access)) return;
+    if (!is_path(s->log.access)) return;
     int fd = open_access_log(g, s, &e);
     if (fd >= 0)
         access_log_reopen(g->access, fd);

@@ -64,6 +64,8 @@ void gate_put_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_logs.c ---- */
 bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);
+/* From where g->current has them to where `s` wants them. On failure nothing has changed. */
+bool gate_move_logs(struct gate *g, const struct settings *s, struct error *e);
 void gate_reopen_logs(struct gate *g);
 void gate_apply_log_level(struct gate *g, const struct settings *s);
 

@@ -142,34 +142,35 @@ static void record(struct gate *g, enum reload_cause cause, bool is_ok,
     g->reloads.last_report = buffer_detach(&json);
 }
 
-static bool reopen_if_moved(const struct settings *old, const struct settings *now)
+static bool start_crew(struct gate *g, const struct settings *s, struct error *e)
 {
-    return !slice_eq(old->log.access, now->log.access) || !slice_eq(old->log.error, now->log.error);
+    if (gate_open_logs(g, s, e) && crew_start(&g->crew, &g->log, g->access, s->log.format, e))
+        return true;
+    g->exit_code = EXIT_FAULT;
+    return false;
 }
 
-static bool start_crew(struct gate *g, const struct settings *s, struct conf_report *report)
+/* The last steps that may fail. */
+static bool get_ready(struct gate *g, enum reload_cause cause, const struct settings *s,
+                      struct conf_report *report)
 {
     struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
     struct error      e;
-    if (gate_open_logs(g, s, &e) && crew_start(&g->crew, &g->log, g->access, s->log.format, &e))
-        return true;
+    if (cause == RELOAD_START ? start_crew(g, s, &e) : gate_move_logs(g, s, &e)) return true;
     conf_report_add(report, CONF_ERROR, &at, "%s", e.text);
-    g->exit_code = EXIT_FAULT;
     return false;
 }
 
 static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
                     struct conf_report *report)
 {
-    if (cause == RELOAD_START && !start_crew(g, p->settings, report)) {
+    if (!get_ready(g, cause, p->settings, report)) {
         plan_free(p);
         return false;
     }
-    bool has_moved = cause != RELOAD_START && reopen_if_moved(g->current->settings, p->settings);
     g->generation = p->generation;
     publish(g, p);
     gate_apply_log_level(g, p->settings);
-    if (has_moved) gate_reopen_logs(g);
     return true;
 }
 

@@ -93,7 +93,7 @@ static int bind_one(const struct address *a, struct error *e)
 {
     if (a->family != ADDRESS_UNIX) return listener_bind(a, SOMAXCONN, true, e);
     if (a->path[0] != '@') make_parent(a->path);
-    return listener_bind_unix(a, SOMAXCONN, 0660, e);
+    return listener_bind_unix(a, SOMAXCONN, 0600, e);
 }
 
 static bool has_port(const struct socket_table *t, uint16_t port)
@@ -130,7 +130,7 @@ static void learn_port(const struct socket_entry *entry, struct address *a)
 
 static bool grow(struct socket_entry *entry, struct address *a, unsigned total, struct error *e)
 {
-    entry->fds = mem_realloc(entry->fds, total * sizeof(int));
+    if (entry->count < total) entry->fds = mem_realloc(entry->fds, total * sizeof(int));
     while (entry->count < total) {
         learn_port(entry, a);
         int fd = entry->count && a->family == ADDRESS_UNIX

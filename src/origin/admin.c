@@ -51,9 +51,8 @@ static void deliver(struct message *m, void *receiver)
     http_fields_add(&head->fields, a, FIELD_CONTENT_TYPE, S("Content-Type"),
                     slice_of(ask->content_type));
     http_fields_add(&head->fields, a, FIELD_CACHE_CONTROL, S("Cache-Control"), S("no-store"));
-    if (ask->body.len) {
-        body.len = ask->body.len;
-        body.data = ask->body.data;
+    if (ask->body.data) {
+        body = buffer_slice(&ask->body);
         arena_on_reset(a, free, ask->body.data);
     }
     struct exchange *x = ask->exchange;

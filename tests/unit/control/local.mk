@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/control/registry_test
+tests_unit_control_registry_test_SOURCES = tests/unit/control/registry_test.c
+check_PROGRAMS += tests/unit/control/sockets_test
+tests_unit_control_sockets_test_SOURCES = tests/unit/control/sockets_test.c
+check_PROGRAMS += tests/unit/control/supervisor_serve_test
+tests_unit_control_supervisor_serve_test_SOURCES = tests/unit/control/supervisor_serve_test.c
+check_PROGRAMS += tests/unit/control/plan_build_test
+tests_unit_control_plan_build_test_SOURCES = tests/unit/control/plan_build_test.c
+check_PROGRAMS += tests/unit/control/snapshot_test
+tests_unit_control_snapshot_test_SOURCES = tests/unit/control/snapshot_test.c
