@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -290,8 +291,14 @@ class Gate:
     """The real program with a configuration. `config` is YAML without `admin:` and
     `log:`; {name} in it is replaced from keyword arguments."""
 
-    def __init__(self, config, workers=1, args=(), admin=True, log="", **values):
+    # `prefix`: a command that runs it; `env`: more variables; `owner`: of its folder, when it
+    # does not run as us.
+    def __init__(self, config, workers=1, args=(), admin=True, log="", prefix=(), env=None,
+                 owner=None, **values):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="wharfgate-test-"))
+        if owner:
+            shutil.chown(self.dir, owner)
+        self.prefix, self.env = list(prefix), {**os.environ, **(env or {})}
         self.path = self.dir / "wharfgate.yaml"
         self.ready_path = self.dir / "ready.json"
         self.socket_path = self.dir / "admin.sock"
@@ -318,8 +325,9 @@ class Gate:
         self.ready_path.unlink(missing_ok=True)
         self.stderr = open(self.stderr_path, "ab")
         self.process = subprocess.Popen(
-            [BINARY, "run", "-c", str(self.path), "--ready-file", str(self.ready_path), *self.args],
-            stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr)
+            [*self.prefix, BINARY, "run", "-c", str(self.path),
+             "--ready-file", str(self.ready_path), *self.args],
+            stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr, env=self.env)
         until(lambda: self.ready_path.exists() or self.process.poll() is not None, "the gate")
         if self.process.poll() is not None:
             raise AssertionError(f"exit {self.process.returncode}:\n{self.errors()}")
@@ -327,6 +335,10 @@ class Gate:
     @property
     def ready(self):
         return json.loads(self.ready_path.read_text())
+
+    @property
+    def worker_pid(self):
+        return self.ready["worker_pid"]
 
     def errors(self):
         return self.stderr_path.read_text(errors="replace")
@@ -425,6 +437,51 @@ class Gate:
         for word in ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error:",
                      "Assertion"):
             assert word not in text, text[-20000:]
+
+
+class Load:
+    """Clients that keep their connections and send one request after another, each in a
+    thread of its own, until the block ends. What fails, and a connection that is closed, is
+    a failure; there is no second try."""
+
+    def __init__(self, gate, clients=4, listener="http", tls=None,
+                 request="GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        self.failures, self.counts = [], [0] * clients
+        self.stop = threading.Event()
+        self.options = (gate, listener, tls, request)
+        self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(clients)]
+
+    def _run(self, i):
+        gate, listener, tls, request = self.options
+        try:
+            with gate.connect(listener, tls=tls) as c:
+                while not self.stop.is_set():
+                    c.send(request)
+                    response = read_message(c)
+                    if response.status != 200 or response.get("connection") == "close":
+                        self.failures.append((response.start, response.fields))
+                        return
+                    self.counts[i] += 1
+        except (EOFError, OSError) as e:
+            self.failures.append(repr(e))
+
+    def progress(self, each=5):
+        """Waits until every client has had that many more answers."""
+        goals = [count + each for count in self.counts]
+        until(lambda: self.failures or all(c >= g for c, g in zip(self.counts, goals)), "answers")
+        assert not self.failures, self.failures[:5]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        for t in self.threads:
+            t.join()
+        if not kind:
+            assert not self.failures, self.failures[:5]
 
 
 def run(*args, **kw):
