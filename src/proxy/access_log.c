@@ -37,6 +37,8 @@ enum {
  * half full, sets AWAKE and wakes it: one system call a wait at most. */
 enum { AWAKE, WAITS_SHORT, WAITS_LONG };
 
+typedef size_t (*access_format)(char *to, const struct clock *now, const struct access_record *r);
+
 struct access_ring {
     struct access_log *log;
     char              *data;
@@ -50,19 +52,20 @@ struct access_ring {
 };
 
 struct access_log {
-    size_t (*format)(char *to, const struct clock *now, const struct access_record *r);
-    struct log          *errors;
-    char                *name;
-    struct access_ring **rings;
-    unsigned             ring_count;
-    pthread_t            thread;
+    _Atomic(access_format) format;
+    struct log            *errors;
+    char                  *name;
+    struct access_ring   **rings;
+    unsigned               ring_count;
+    pthread_t              thread;
 
     alignas(64) _Atomic int waits;
     _Atomic uint32_t signal; /* futex: bumped to wake the writer */
     _Atomic uint32_t rounds; /* futex: bumped by the writer after each look */
     _Atomic int      flushers;
     _Atomic int      next_fd; /* -1: none */
-    _Atomic int      keeper;  /* enum keeper */
+    _Atomic(char *)  next_name;
+    _Atomic int      keeper; /* enum keeper */
     atomic_bool      must_stop;
     struct counter   lost;
 
@@ -78,6 +81,11 @@ struct access_log {
 enum keeper { KEPT_BY_OWNER, KEPT_BY_WRITER, KEPT_BY_NONE /* the writer is done */ };
 
 enum sink_state { SINK_TAKES, SINK_WAITS, SINK_DEAD };
+
+static access_format format_of(enum log_format format)
+{
+    return format == LOG_FORMAT_JSON ? access_format_json : access_format_combined;
+}
 
 /* ---- waiting ---- */
 
@@ -124,8 +132,9 @@ bool access_log_write(struct access_ring *ring, const struct clock *now,
                       const struct access_record *r)
 {
     if (!ring) return true;
-    size_t   len = ring->log->format(ring->line, now, r);
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    access_format format = atomic_load_explicit(&ring->log->format, memory_order_relaxed);
+    size_t        len = format(ring->line, now, r);
+    uint64_t      head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     if (len > ring->bytes - (head - ring->tail_seen) && len > ring->bytes - ring_used(ring, head)) {
         counter_add(&ring->dropped, 1);
         wake_if_due(ring, head);
@@ -266,6 +275,11 @@ static void change_file(struct access_log *l)
     if (l->is_cut) lose_rest_of_line(l);
     close(l->fd);
     l->fd = fd;
+    char *name = atomic_exchange(&l->next_name, NULL);
+    if (name) {
+        free(l->name);
+        l->name = name;
+    }
     l->is_sick = false;
 }
 
@@ -289,6 +303,7 @@ static void free_all(struct access_log *l)
     int next = atomic_load(&l->next_fd);
     if (next >= 0) close(next);
     close(l->fd);
+    free(atomic_load(&l->next_name));
     free(l->rings);
     free(l->name);
     free(l);
@@ -359,7 +374,7 @@ struct access_log *access_log_new(const struct access_log_options *o, struct err
     struct access_log *l = aligned_alloc(alignof(struct access_log), sizeof(*l));
     if (!l) abort();
     memset(l, 0, sizeof(*l));
-    l->format = o->format == LOG_FORMAT_JSON ? access_format_json : access_format_combined;
+    atomic_init(&l->format, format_of(o->format));
     l->errors = o->log;
     l->name = mem_strdup(o->name);
     l->fd = o->fd;
@@ -404,6 +419,13 @@ void access_log_reopen(struct access_log *l, int fd)
     int unused = atomic_exchange(&l->next_fd, fd);
     if (unused >= 0) close(unused);
     wake_writer(l);
+}
+
+void access_log_move(struct access_log *l, int fd, const char *name, enum log_format format)
+{
+    atomic_store(&l->format, format_of(format));
+    free(atomic_exchange(&l->next_name, mem_strdup(name)));
+    access_log_reopen(l, fd);
 }
 
 static bool is_past(const struct access_log *l, const uint64_t *heads)

@@ -90,6 +90,8 @@ bool access_log_write(struct access_ring *ring, const struct clock *now,
 /* Any thread. The writer goes on with `fd`, owned from here on, and closes the
  * one before; lines are never split over both. */
 void access_log_reopen(struct access_log *l, int fd);
+/* The same for another file: `name` is copied. Lines from here on have `format`. */
+void access_log_move(struct access_log *l, int fd, const char *name, enum log_format format);
 /* Waits until everything written to the rings before is with the kernel; false
  * after `wait_ms`. */
 bool access_log_flush(struct access_log *l, unsigned wait_ms);
