@@ -400,6 +400,8 @@ static void test_long_line(void **state)
     assert_null(l.settings);
     assert_int_equal(l.report.problems[0].at.column, 3007);
     assert_true(l.report.problems[0].source.len < 400);
+    assert_true(l.report.problems[0].caret <= 160);
+    assert_non_null(strstr(l.report.problems[0].source.data, "*nowhere]"));
     const char *caret = strrchr(l.text.data, '^');
     const char *last = memrchr(l.text.data, '|', (size_t)(caret - l.text.data));
     assert_int_equal(caret - last - 1, l.report.problems[0].caret);
@@ -624,6 +626,23 @@ static void test_printed_report(void **state)
     unload(&l);
 }
 
+/* In the order of the lines, whatever finds them first. */
+static void test_order_of_problems(void **state)
+{
+    struct loaded l;
+    (void)state;
+    load(&l,
+         LISTEN "routes: [{ upstream: nowhere }]\n"
+                "wokers: 1\n"
+                "log: { level: loud, levle: info }\n"
+                "user: \"\"\n",
+         NULL);
+    assert_int_equal(l.report.count, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(l.report.problems[i].at.line, i < 3 ? i + 2 : i + 1);
+    unload(&l);
+}
+
 /* A later stage points at a listener, and the line is still there to be shown. */
 static void test_later_problems(void **state)
 {
@@ -714,6 +733,7 @@ int main(void)
         cmocka_unit_test(test_secrets_are_masked),
         cmocka_unit_test(test_at_most_a_hundred),
         cmocka_unit_test(test_printed_report),
+        cmocka_unit_test(test_order_of_problems),
         cmocka_unit_test(test_later_problems),
         cmocka_unit_test(test_restart_changes),
         cmocka_unit_test(test_direct_reader),

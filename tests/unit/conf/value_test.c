@@ -175,6 +175,7 @@ static void test_nearest(void **state)
     assert_string_equal(nearest_of("upsrteam", keys), "upstream");
     assert_string_equal(nearest_of("Match", keys), "match");
     assert_string_equal(nearest_of("redirects", keys), "redirect");
+    assert_string_equal(nearest_of("tsl", (const char *const[]){ "tls", NULL }), "tls");
     assert_null(nearest_of("compress", keys));
     assert_null(nearest_of("x", keys));
     assert_null(nearest_of("", keys));
