@@ -10,15 +10,21 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
-#include "http/message.h"
+#include "http/names.h"
 
-/* On the heap at its exact length, so that reading past it is found out. */
+/* Both ways: by itself, on the heap at its exact length, so that reading past it is
+ * found out; and as the parser does, amid a head. */
 static enum http_field_id lookup(const char *name, size_t len)
 {
     char *copy = mem_alloc(len + !len);
     memcpy(copy, name, len);
     enum http_field_id id = http_field_lookup(slice_make(copy, len));
     free(copy);
+
+    char line[64 + HTTP_NAME_SLACK_BYTES] = { 0 };
+    memcpy(line, name, len);
+    line[len] = ':';
+    assert_int_equal(http_name_lookup(line, len), id);
     return id;
 }
 

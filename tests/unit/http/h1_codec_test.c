@@ -118,6 +118,30 @@ static void writes_fields(void **state)
     h1_peer_reset(&p);
 }
 
+/* Fields that lie in memory as lines are copied as such, others not. */
+static void writes_fields_wherever_they_lie(void **state)
+{
+    (void)state;
+    static const char memory[] = "A: 1\r\nB: 2\r\nC:\t3\r\nD: 4xyE: 5\r\nF: 6\r\nG: 7";
+    static const struct {
+        size_t name, value;
+    } places[] = { { 0, 3 }, { 6, 9 }, { 12, 15 }, { 18, 21 }, { 24, 27 }, { 30, 33 }, { 36, 39 } };
+    struct h1_peer p;
+    h1_peer_init(&p, HTTP_SERVER);
+    h1_peer_feed(&p, S(GET), 0);
+    struct http_head head = { .status = 200, .body_bytes = 0 };
+    for (size_t i = 0; i < COUNT(places); i++)
+        http_fields_add(&head.fields, &p.arena, i == 5 ? FIELD_SERVER : FIELD_OTHER,
+                        slice_make(memory + places[i].name, 1),
+                        slice_make(memory + places[i].value, 1));
+    http_fields_drop(&head.fields, FIELD_SERVER);
+    http_stream_send_head(p.stream, &head);
+    assert_string_equal(h1_peer_output(&p),
+                        "HTTP/1.1 200 OK\r\n" DATE "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n"
+                        "E: 5\r\nG: 7\r\nContent-Length: 0\r\n\r\n");
+    h1_peer_reset(&p);
+}
+
 /* A head that is larger than a block of the output queue. */
 static void writes_large_heads(void **state)
 {
@@ -610,6 +634,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_responses),
         cmocka_unit_test(writes_fields),
+        cmocka_unit_test(writes_fields_wherever_they_lie),
         cmocka_unit_test(writes_large_heads),
         cmocka_unit_test(sends_trailers_to_who_takes_them),
         cmocka_unit_test(informational_goes_where_it_is_understood),

@@ -51,9 +51,9 @@ static void on_head(struct http_stream *s, struct http_head *head)
 {
     struct h1_peer *p = peer_of(s);
     put_head(p, "head", head);
-    if (!p->answers_heads) return;
+    if (!p->answers_heads && !p->closes_at_head) return;
     struct http_head answer = { .status = 204 };
-    http_stream_send_head(s, &answer);
+    if (p->answers_heads) http_stream_send_head(s, &answer);
     p->stream = NULL;
     http_stream_close(s);
 }
@@ -153,6 +153,7 @@ static void on_idle(struct http_codec *c)
 {
     struct h1_peer *p = c->owner;
     p->idle_count++;
+    p->was_reusable = codec_is_reusable(c);
 }
 
 static const struct http_codec_owner_ops owner_ops = { on_stream, on_output, on_want_input,

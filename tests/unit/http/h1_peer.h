@@ -21,13 +21,15 @@ struct h1_peer {
     struct http_head   *head;   /* the last one */
     unsigned            want_input_count;
     unsigned            idle_count;
+    bool                was_reusable; /* at the last on_idle */
     unsigned            output_count;
     size_t              sent_bytes;
     bool                is_in_body;
-    bool                keeps_window;  /* do not consume what is received */
-    bool                answers_heads; /* server: 204 and close from within on_head */
-    bool                closes_at_end; /* close the stream from within on_end */
-    bool                frees_at_end;  /* free the codec from within on_end */
+    bool                keeps_window;   /* do not consume what is received */
+    bool                answers_heads;  /* server: 204 and close from within on_head */
+    bool                closes_at_head; /* client: close the stream from within on_head */
+    bool                closes_at_end;  /* close the stream from within on_end */
+    bool                frees_at_end;   /* free the codec from within on_end */
 };
 
 void h1_peer_init(struct h1_peer *p, enum http_role role);

@@ -271,9 +271,32 @@ static void surplus_is_known_when_the_stream_closes(void **state)
     p.closes_at_end = true;
     struct slice input = S(R "Content-Length: 1\r\n\r\nxy");
     assert_int_equal(h1_peer_feed(&p, input, 0), input.len - 1);
-    assert_false(codec_is_reusable(p.codec));
+    assert_false(p.was_reusable);
     assert_false(codec_wants_input(p.codec));
     h1_peer_reset(&p);
+}
+
+static void let_go_of_at_the_head(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input;
+        bool        is_reusable;
+    } cases[] = {
+        { R "Content-Length: 0\r\n\r\n", true },
+        { R "Content-Length: 0\r\n\r\nsurplus", false },
+        { R "Content-Length: 1\r\n\r\nx", false },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct h1_peer p;
+        h1_peer_init(&p, HTTP_CLIENT);
+        p.closes_at_head = true;
+        h1_peer_ask(&p, HTTP_GET);
+        h1_peer_feed(&p, slice_of(cases[i].input), 0);
+        assert_int_equal(p.was_reusable, cases[i].is_reusable);
+        assert_int_equal(p.idle_count, 1);
+        h1_peer_reset(&p);
+    }
 }
 
 static void hands_an_upgraded_connection_over(void **state)
@@ -314,6 +337,7 @@ int main(void)
         cmocka_unit_test(an_abort_completes_nothing),
         cmocka_unit_test(a_replica_that_talks_unasked_is_done_with),
         cmocka_unit_test(surplus_is_known_when_the_stream_closes),
+        cmocka_unit_test(let_go_of_at_the_head),
         cmocka_unit_test(hands_an_upgraded_connection_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
