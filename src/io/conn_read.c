@@ -186,7 +186,7 @@ static void decrypt(struct conn *c)
 static bool shake_hands(struct conn *c)
 {
     enum tls_result r = tls_handshake(c->tls);
-    if (!outq_is_empty(tls_out(c->tls))) conn_want_flush(c);
+    if (!outq_is_empty(tls_out(c->tls)) && !tls_out_may_wait(c->tls)) conn_want_flush(c);
     if (r == TLS_AGAIN) return false;
     if (r == TLS_OK) {
         conn_opened(c);

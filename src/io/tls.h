@@ -126,5 +126,8 @@ enum tls_result tls_read(struct tls *t, char *to, size_t capacity, size_t *got);
 /* Encrypts into the cipher queue; always takes everything. */
 enum tls_result tls_write(struct tls *t, const struct iovec *iov, int count);
 void            tls_send_close_notify(struct tls *t);
+/* Is all of it for the peer's later use (a session ticket), so that it may leave with
+ * the first response instead of in a packet of its own? */
+bool tls_out_may_wait(const struct tls *t);
 /* Ciphertext to write; the pump consumes it. */
 struct outq *tls_out(struct tls *t);

@@ -132,6 +132,13 @@ bool tls_has_input(const struct tls *t)
     return t->in_bytes > 0 || SSL_pending(t->ssl) > 0;
 }
 
+/* A server's last flight of TLS 1.3 is the ticket; the handshake was complete without
+ * it (RFC 8446 section 4.6.1). In TLS 1.2 it is Finished. */
+bool tls_out_may_wait(const struct tls *t)
+{
+    return t->is_open && t->server && SSL_version(t->ssl) == TLS1_3_VERSION;
+}
+
 struct outq *tls_out(struct tls *t)
 {
     return &t->out;
