@@ -26,8 +26,7 @@ static void count(struct attempt *a, unsigned status)
     struct series   *s = stats_upstream(x->worker->stats, upstream_of(a)->series);
     uint64_t         now_ns = x->worker->loop->clock.now_ns;
     series_add(s, status, a->sent_bytes, x->response_bytes, (now_ns - a->started_ns) / 1000);
-    if (x->first_byte_ns)
-        histogram_add(&s->first_byte, (x->first_byte_ns - a->started_ns) / 1000);
+    if (x->first_byte_ns) histogram_add(&s->first_byte, (x->first_byte_ns - a->started_ns) / 1000);
 }
 
 /* Lets go of the stream and the endpoint. */
@@ -229,7 +228,8 @@ static struct slice make_preamble(struct exchange *x, enum setting_proxy_protoco
     if (version == PROXY_PROTOCOL_OFF) return slice_make("", 0);
     char *text = arena_alloc(&x->arena, PROXY_WRITE_MAX);
     conn_local(&x->downstream->conn, &local);
-    size_t len = proxy_protocol_write(version == PROXY_PROTOCOL_V1 ? 1 : 2, &x->client, &local, text);
+    size_t len =
+        proxy_protocol_write(version == PROXY_PROTOCOL_V1 ? 1 : 2, &x->client, &local, text);
     return slice_make(text, len);
 }
 

@@ -12,7 +12,7 @@ struct attempt {
     struct upstream_wait wait;
     struct http_stream  *stream; /* NULL: not connected yet, or over */
     struct endpoint     *endpoint;
-    struct http_fields  *trailers; /* of the response */
+    struct http_fields  *trailers;   /* of the response */
     uint64_t             sent_bytes; /* of the request's body, gone to the transport */
     uint64_t             started_ns;
     bool                 is_reused;

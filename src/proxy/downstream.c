@@ -44,13 +44,13 @@ static void enter(struct downstream *d, enum downstream_state state)
 {
     const struct timeout_settings *t = &settings_of(d)->timeouts;
     const uint64_t                 after_ms[] = {
-        [DOWNSTREAM_PROXY_HEADER] = PROXY_HEADER_MS,
-        [DOWNSTREAM_HANDSHAKE] = t->tls_handshake,
-        [DOWNSTREAM_IDLE] = t->keep_alive,
-        [DOWNSTREAM_HEAD] = t->header,
-        [DOWNSTREAM_BUSY] = 0,
-        [DOWNSTREAM_CLOSING] = t->write_idle,
-        [DOWNSTREAM_LINGER] = LINGER_MS,
+                        [DOWNSTREAM_PROXY_HEADER] = PROXY_HEADER_MS,
+                        [DOWNSTREAM_HANDSHAKE] = t->tls_handshake,
+                        [DOWNSTREAM_IDLE] = t->keep_alive,
+                        [DOWNSTREAM_HEAD] = t->header,
+                        [DOWNSTREAM_BUSY] = 0,
+                        [DOWNSTREAM_CLOSING] = t->write_idle,
+                        [DOWNSTREAM_LINGER] = LINGER_MS,
     };
     bool was_idle = d->state == DOWNSTREAM_IDLE, is_idle = state == DOWNSTREAM_IDLE;
     d->state = (uint8_t)state;
@@ -144,8 +144,8 @@ static void start_codec(struct downstream *d)
 static void on_open(struct conn *c)
 {
     struct downstream *d = of_conn(c);
-    struct counter    *kind = tls_is_resumed(c->tls) ? &d->worker->stats->tls_resumed
-                                                     : &d->worker->stats->tls_full;
+    struct counter    *kind =
+        tls_is_resumed(c->tls) ? &d->worker->stats->tls_resumed : &d->worker->stats->tls_full;
     counter_add(kind, 1);
     start_codec(d);
 }
@@ -161,8 +161,7 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
     uint32_t seen = d->request_count;
     size_t   used = codec_feed(d->codec, data, len);
     if (d->conn.is_closed) return len;
-    if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count)
-        enter(d, DOWNSTREAM_HEAD);
+    if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count) enter(d, DOWNSTREAM_HEAD);
     if (!codec_wants_input(d->codec)) conn_pause_watching(&d->conn);
     return used;
 }
@@ -269,8 +268,7 @@ static void on_deadline(struct conn *c)
         conn_flush_all(c->loop);
         return;
     }
-    if (d->state == DOWNSTREAM_IDLE)
-        counter_add(&d->worker->stats->connections_closed_idle, 1);
+    if (d->state == DOWNSTREAM_IDLE) counter_add(&d->worker->stats->connections_closed_idle, 1);
     close_now(d, d->state == DOWNSTREAM_CLOSING);
 }
 
@@ -305,8 +303,8 @@ static bool make_room(struct worker_listener *wl)
 {
     struct worker *w = wl->worker;
     uint64_t       most = wl->config->settings ? wl->config->settings->max_connections : 0;
-    bool           is_full = w->connection_count >= w->connection_max ||
-                   (most && wl->connection_count >= most);
+    bool           is_full =
+        w->connection_count >= w->connection_max || (most && wl->connection_count >= most);
     if (!is_full) return true;
     counter_add(&w->stats->connections_shed, 1);
     if (list_is_empty(&w->idle)) return false;

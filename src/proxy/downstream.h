@@ -23,8 +23,8 @@ struct downstream {
     struct http_codec      *codec; /* NULL before TLS and PROXY header are through */
     struct worker          *worker;
     struct worker_listener *listener;
-    struct address          peer; /* the PROXY header's, where one is required */
-    struct list             link; /* worker.downstreams */
+    struct address          peer;      /* the PROXY header's, where one is required */
+    struct list             link;      /* worker.downstreams */
     struct list             idle_link; /* worker.idle */
     struct buffer          *preface;   /* of an incomplete PROXY header */
     uint32_t                request_count;

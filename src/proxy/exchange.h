@@ -65,13 +65,13 @@ struct exchange {
     void          *filter_states[EXCHANGE_FILTERS_MAX];
     void          *origin_state;
 
-    uint64_t received_bytes; /* of the request's body */
-    uint64_t consumed_bytes; /* of them, gone on or dropped */
-    uint64_t response_bytes; /* of body, given to the client's stream */
+    uint64_t received_bytes;      /* of the request's body */
+    uint64_t consumed_bytes;      /* of them, gone on or dropped */
+    uint64_t response_bytes;      /* of body, given to the client's stream */
     int64_t  response_body_bytes; /* as its head said: -1 unknown */
-    uint64_t started_ns;     /* the head was there */
-    uint64_t body_ns;        /* the body began */
-    uint64_t attempt_ns;     /* the present attempt has a stream */
+    uint64_t started_ns;          /* the head was there */
+    uint64_t body_ns;             /* the body began */
+    uint64_t attempt_ns;          /* the present attempt has a stream */
     uint64_t connect_us;
     uint64_t first_byte_ns;
     uint16_t status; /* sent; 0: none yet */
@@ -108,7 +108,7 @@ void exchange_respond_end(struct exchange *x, const struct http_fields *trailers
 void exchange_fail(struct exchange *x, unsigned status, const char *reason);
 /* All of the request's body that was received went on to the replica, up to
  * `total_bytes`. */
-void exchange_sent_on(struct exchange *x, uint64_t total_bytes);
+void                           exchange_sent_on(struct exchange *x, uint64_t total_bytes);
 const struct timeout_settings *exchange_timeouts(const struct exchange *x);
 
 /* ---- for reply.c ---- */

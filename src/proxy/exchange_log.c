@@ -47,7 +47,8 @@ static void write_line(struct exchange *x, uint64_t total_us)
     if (x->route->upstream) r.upstream = slice_of(x->route->upstream->name);
     if (x->endpoint) r.endpoint = slice_of(x->endpoint->text);
     if (c->tls) r.tls = slice_of(tls_version(c->tls));
-    if (!access_log_write(w->ring, &w->loop->clock, &r)) counter_add(&w->stats->log_lines_dropped, 1);
+    if (!access_log_write(w->ring, &w->loop->clock, &r))
+        counter_add(&w->stats->log_lines_dropped, 1);
 }
 
 void exchange_log(struct exchange *x)

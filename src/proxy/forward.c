@@ -109,9 +109,9 @@ static void join_forwarded_for(struct exchange *x)
     for (size_t i = 0; i < f->count; i++) {
         const struct http_field *field = &f->items[i];
         if (field->id != FIELD_X_FORWARDED_FOR || field->is_dropped) continue;
-        all = all.len ? arena_printf(&x->arena, "%.*s, %.*s", SLICE_ARG(all),
-                                     SLICE_ARG(field->value))
-                      : field->value;
+        all = all.len
+                  ? arena_printf(&x->arena, "%.*s, %.*s", SLICE_ARG(all), SLICE_ARG(field->value))
+                  : field->value;
     }
     if (all.len) http_fields_set(f, &x->arena, FIELD_X_FORWARDED_FOR, all);
 }
@@ -137,7 +137,9 @@ static void drop_certificate_fields(struct http_fields *f)
     static const struct slice prefix = SLICE("X-Client-Cert");
     for (size_t i = 0; i < f->count; i++) {
         struct slice name = f->items[i].name;
-        if (name.len >= prefix.len && (name.data[0] | 0x20) == 'x' && (name.data[2] | 0x20) == 'c' && slice_eq_nocase(slice_make(name.data, prefix.len), prefix))
+        if (name.len >= prefix.len && (name.data[0] | 0x20) == 'x' &&
+            (name.data[2] | 0x20) == 'c' &&
+            slice_eq_nocase(slice_make(name.data, prefix.len), prefix))
             f->items[i].is_dropped = true;
     }
 }

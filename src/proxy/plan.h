@@ -61,7 +61,7 @@ struct plan_listener {
     struct slice                    name;
     struct listen_socket          **sockets;
     size_t                          socket_count;
-    struct tls_server             **tls; /* one a worker, or NULL: plain */
+    struct tls_server             **tls;        /* one a worker, or NULL: plain */
     struct cidr_set                 trusted;    /* X-Forwarded-* believed */
     struct cidr_set                 proxy_from; /* PROXY header required */
     /* Not NULL: every request goes here (redirect: https; admin), not to the router. */
@@ -78,7 +78,7 @@ struct plan {
     size_t                   listener_count;
     struct plan_route       *routes; /* settings' order */
     size_t                   route_count;
-    const struct plan_route *no_route; /* 404 and what fails before routing: policy = defaults */
+    const struct plan_route *no_route;  /* 404 and what fails before routing: policy = defaults */
     struct upstream        **upstreams; /* all that routes name */
     size_t                   upstream_count;
     struct http_limits       limits;

@@ -101,8 +101,7 @@ static void stop_listener(struct worker_listener *wl)
     listener_stop(&wl->listener);
     wl->is_stopped = true;
     wl->socket = NULL;
-    LIST_EACH_SAFE(it, &wl->worker->downstreams)
-    {
+    LIST_EACH_SAFE (it, &wl->worker->downstreams) {
         struct downstream *d = container_of(it, struct downstream, link);
         if (d->listener == wl) downstream_drain(d);
     }
@@ -111,8 +110,7 @@ static void stop_listener(struct worker_listener *wl)
 
 static struct worker_listener *find_listener(struct worker *w, const struct listen_socket *s)
 {
-    LIST_EACH(it, &w->listeners)
-    {
+    LIST_EACH (it, &w->listeners) {
         struct worker_listener *wl = container_of(it, struct worker_listener, link);
         if (!wl->is_stopped && wl->socket == s) return wl;
     }
@@ -129,8 +127,7 @@ static bool plan_has_socket(const struct plan *p, const struct listen_socket *s)
 
 static void sync_listeners(struct worker *w, const struct plan *p)
 {
-    LIST_EACH_SAFE(it, &w->listeners)
-    {
+    LIST_EACH_SAFE (it, &w->listeners) {
         struct worker_listener *wl = container_of(it, struct worker_listener, link);
         if (!plan_has_socket(p, wl->socket)) stop_listener(wl);
     }
@@ -188,10 +185,10 @@ static void drain(struct message *m, void *receiver)
     free(m);
     if (w->is_draining) return;
     w->is_draining = true;
-    LIST_EACH_SAFE(it, &w->listeners)
-    stop_listener(container_of(it, struct worker_listener, link));
-    LIST_EACH_SAFE(it, &w->downstreams)
-    downstream_drain(container_of(it, struct downstream, link));
+    LIST_EACH_SAFE (it, &w->listeners)
+        stop_listener(container_of(it, struct worker_listener, link));
+    LIST_EACH_SAFE (it, &w->downstreams)
+        downstream_drain(container_of(it, struct downstream, link));
     worker_check_drained(w);
 }
 
@@ -261,8 +258,8 @@ void worker_run(struct worker *w)
 {
     loop_run(w->loop);
     /* What is left is dropped; control has given the grace there was. */
-    LIST_EACH_SAFE(it, &w->listeners)
-    stop_listener(container_of(it, struct worker_listener, link));
+    LIST_EACH_SAFE (it, &w->listeners)
+        stop_listener(container_of(it, struct worker_listener, link));
     while (!list_is_empty(&w->downstreams)) {
         downstream_drop(container_of(w->downstreams.next, struct downstream, link), true);
         loop_turn(w->loop, 0);

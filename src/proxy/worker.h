@@ -47,21 +47,21 @@ struct worker {
 
     struct plan_use   *current;
     struct http_limits limits; /* of the current plan; where codecs look */
-    struct list      plan_uses;
-    struct list      listeners;
-    struct list      downstreams; /* all connections from clients */
-    struct list      idle;        /* of them, those between requests; the oldest first */
-    struct outq       no_output; /* stays empty: of connections without a codec yet */
-    struct block_pool downstream_blocks;
-    struct block_pool exchange_blocks;
-    struct list      ended;      /* exchanges to be freed at the end of the turn */
-    struct job       free_ended;
-    uint64_t         connection_count;
-    uint64_t         connection_max; /* this worker's share of limits.max_connections */
-    uint64_t         id_prefix;      /* of request ids */
-    uint64_t         id_next;
-    char             id_text[16]; /* id_prefix in hexadecimal */
-    bool             is_draining;
+    struct list        plan_uses;
+    struct list        listeners;
+    struct list        downstreams; /* all connections from clients */
+    struct list        idle;        /* of them, those between requests; the oldest first */
+    struct outq        no_output;   /* stays empty: of connections without a codec yet */
+    struct block_pool  downstream_blocks;
+    struct block_pool  exchange_blocks;
+    struct list        ended; /* exchanges to be freed at the end of the turn */
+    struct job         free_ended;
+    uint64_t           connection_count;
+    uint64_t           connection_max; /* this worker's share of limits.max_connections */
+    uint64_t           id_prefix;      /* of request ids */
+    uint64_t           id_next;
+    char               id_text[16]; /* id_prefix in hexadecimal */
+    bool               is_draining;
     /* Called on the worker's thread when is_draining and nothing is left. */
     void (*on_drained)(struct worker *w);
     void *on_drained_arg;

@@ -244,7 +244,7 @@ void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned wo
 
 static void close_list(struct list *head)
 {
-    LIST_EACH_SAFE(it, head) close_conn(container_of(it, struct upstream_conn, link));
+    LIST_EACH_SAFE (it, head) close_conn(container_of(it, struct upstream_conn, link));
 }
 
 static void local_free(struct upstream_client *c, struct upstream_local *l)
@@ -268,7 +268,7 @@ void upstream_client_reset(struct upstream_client *c)
 static struct upstream_local *local_new(struct upstream *u)
 {
     const struct endpoint_set *set = atomic_load_explicit(&u->set, memory_order_acquire);
-    struct upstream_local *l = mem_zalloc(sizeof(*l) + set->count * sizeof(l->pools[0]));
+    struct upstream_local     *l = mem_zalloc(sizeof(*l) + set->count * sizeof(l->pools[0]));
     l->upstream = u;
     l->pool_count = set->count;
     l->balance_state = mem_zalloc(u->balance->state_bytes(set->count));

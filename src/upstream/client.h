@@ -36,11 +36,11 @@ struct upstream_wait_ops {
 /* A request that needs a stream; embedded in an attempt. */
 struct upstream_wait {
     const struct upstream_wait_ops *ops;
-    struct upstream_conn           *conn; /* being connected for it, or NULL */
-    uint64_t                        connect_ms; /* deadline, TLS handshake included */
-    bool                            must_be_fresh;  /* no pooled connection: a replay */
-    bool                            must_be_recent; /* a pooled one only when just used: not idempotent */
-    struct slice                    preamble; /* PROXY header, or empty */
+    struct upstream_conn           *conn;          /* being connected for it, or NULL */
+    uint64_t                        connect_ms;    /* deadline, TLS handshake included */
+    bool                            must_be_fresh; /* no pooled connection: a replay */
+    bool         must_be_recent; /* a pooled one only when just used: not idempotent */
+    struct slice preamble;       /* PROXY header, or empty */
 };
 
 void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned worker_index,

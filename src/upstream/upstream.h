@@ -18,21 +18,21 @@
 #include "upstream/endpoint.h"
 
 struct upstream {
-    char                         *name;
-    char                         *fingerprint;
-    uint32_t                      slot;   /* dense; reused after the upstream is freed */
-    uint32_t                      series; /* for counters (proxy/stats.h) */
-    const struct balance_ops     *balance;
+    char                          *name;
+    char                          *fingerprint;
+    uint32_t                       slot;   /* dense; reused after the upstream is freed */
+    uint32_t                       series; /* for counters (proxy/stats.h) */
+    const struct balance_ops      *balance;
     _Atomic(struct endpoint_set *) set;
-    struct tls_client           **tls; /* one a worker, or NULL: plain */
-    unsigned                      worker_count;
-    enum setting_proxy_protocol   proxy_protocol;
-    uint32_t                      idle_count_max; /* kept per endpoint and worker */
-    uint32_t                      retries;
-    struct slice                  host; /* Host to send; unset: the client's */
-    uint64_t                      keep_alive_ms;
-    struct http_limits            limits; /* of responses */
-    unsigned                      plan_count; /* plans that name it; control thread only */
+    struct tls_client            **tls; /* one a worker, or NULL: plain */
+    unsigned                       worker_count;
+    enum setting_proxy_protocol    proxy_protocol;
+    uint32_t                       idle_count_max; /* kept per endpoint and worker */
+    uint32_t                       retries;
+    struct slice                   host; /* Host to send; unset: the client's */
+    uint64_t                       keep_alive_ms;
+    struct http_limits             limits;     /* of responses */
+    unsigned                       plan_count; /* plans that name it; control thread only */
 };
 
 /* What upstream_new() needs beside the settings. */

@@ -12,4 +12,4 @@ static struct endpoint *choose(void *state, const struct endpoint_set *set,
 }
 
 extern const struct balance_ops balance_random;
-const struct balance_ops balance_random = { "random", balance_no_state, choose };
+const struct balance_ops        balance_random = { "random", balance_no_state, choose };

@@ -30,4 +30,4 @@ static struct endpoint *choose(void *state, const struct endpoint_set *set,
 }
 
 extern const struct balance_ops balance_round_robin;
-const struct balance_ops balance_round_robin = { "round_robin", state_bytes, choose };
+const struct balance_ops        balance_round_robin = { "round_robin", state_bytes, choose };

@@ -67,7 +67,8 @@ static void shares_follow_weights(void **unused)
         struct fixture            f = make(ops, weights, 3);
         struct balance_ask        ask = { .random = &f.random };
         unsigned                  seen[3] = { 0 };
-        for (unsigned i = 0; i < DRAWS; i++) seen[balance_choose(ops, f.state, f.set, &ask)->index]++;
+        for (unsigned i = 0; i < DRAWS; i++)
+            seen[balance_choose(ops, f.state, f.set, &ask)->index]++;
         /* Ten standard deviations of a fair draw: a true fault is far outside. */
         for (unsigned i = 0; i < 3; i++)
             assert_in_range(seen[i], DRAWS * weights[i] / 10 - 900, DRAWS * weights[i] / 10 + 900);
@@ -132,10 +133,8 @@ static void none_one_and_a_thousand(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_robin_is_smooth),
-        cmocka_unit_test(shares_follow_weights),
-        cmocka_unit_test(least_requests_avoids_the_busy),
-        cmocka_unit_test(tried_and_backups),
+        cmocka_unit_test(round_robin_is_smooth),          cmocka_unit_test(shares_follow_weights),
+        cmocka_unit_test(least_requests_avoids_the_busy), cmocka_unit_test(tried_and_backups),
         cmocka_unit_test(none_one_and_a_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
