@@ -12,7 +12,7 @@ from .machine import BenchError
 
 SOURCES = Path(__file__).resolve().parent.parent
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 120
 
 
 def build(to):
@@ -58,8 +58,8 @@ class Talker:
 
 
 class Origin(Talker):
-    def __init__(self, programs, port):
-        super().__init__([str(programs / "origin"), str(port)])
+    def __init__(self, programs, port, nice):
+        super().__init__([str(programs / "origin"), str(port)], nice=nice)
         if self.line(10) != "ready":
             raise BenchError("the origin does not start")
 
@@ -74,7 +74,7 @@ class Load(Talker):
             words.append("--" + name.replace("_", "-"))
             if value is not True:
                 words.append(str(value))
-        super().__init__(words)
+        super().__init__(words, nice=bench.nice)
         bench.running.append(self)
         self.ready = json.loads(self.line(deadline + 20))
         if self.ready["event"] != "ready":

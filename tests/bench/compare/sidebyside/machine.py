@@ -105,14 +105,21 @@ class Process:
     def is_running(self):
         return self.popen.poll() is None
 
+    def _has_members(self):
+        self.popen.poll() # takes the zombie away
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
     def stop(self, seconds=5.0):
         """SIGTERM, then SIGKILL for what is left of the session that we started."""
         if self.is_running():
             self.popen.send_signal(signal.SIGTERM)
-            try:
-                self.popen.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
+            until = time.monotonic() + seconds
+            while self._has_members() and time.monotonic() < until:
+                time.sleep(0.01)
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -14,7 +14,7 @@ from .machine import BenchError
 from .proxies import Instance
 
 IDLE_CONNECTIONS = 10000
-COUNTED_REQUESTS = 5000
+COUNTED_REQUESTS = 5000 # at most
 CALLGRIND_REQUESTS = (1000, 4000)
 RELOAD_EVERY = 1.0
 
@@ -33,7 +33,7 @@ class Bench:
         self.certs = place.run_dir / "certs"
         self.make_certificates()
         self.origin_port = machine.free_ports(1)[0]
-        self.running.append(load.Origin(programs, self.origin_port))
+        self.running.append(load.Origin(programs, self.origin_port, nice))
 
     def stop(self, these=None):
         for one in list(these if these is not None else reversed(self.running)):
@@ -208,8 +208,9 @@ class Bench:
     def system_calls(self, proxy, scenario):
         """By strace, attached to all of the proxy's processes for one short stretch."""
         instance = self.start(proxy)
-        more = {"requests": COUNTED_REQUESTS, "warm_up": 1000}
-        generator = self.load(instance, scenario, **more)
+        requests = min(COUNTED_REQUESTS, scenario.requests // 4)
+        generator = self.load(instance, scenario, requests=requests,
+                              warm_up=min(1000, requests))
         report = instance.dir / "strace"
         pids = machine.tree(instance.pid)
         words = ["strace", "-f", "-c", "-o", str(report)]
@@ -230,9 +231,9 @@ class Bench:
             fields = line.split()
             if len(fields) >= 5 and re.fullmatch(r"[\d.]+", fields[0]) and fields[-1] != "total":
                 calls[fields[-1]] = calls.get(fields[-1], 0) + int(fields[3])
-        values = {f"calls_{name}": n / COUNTED_REQUESTS for name, n in calls.items()}
-        values["calls_epoll_ctl"] = calls.get("epoll_ctl", 0) / COUNTED_REQUESTS
-        values["system_calls"] = sum(calls.values()) / COUNTED_REQUESTS
+        values = {f"calls_{name}": n / requests for name, n in calls.items()}
+        values["calls_epoll_ctl"] = calls.get("epoll_ctl", 0) / requests
+        values["system_calls"] = sum(calls.values()) / requests
         return values
 
     def instructions(self, proxy, scenario):
@@ -251,14 +252,16 @@ class Bench:
             generator.go()
             generator.result()
             self.stop([generator])
+            pids = machine.tree(instance.pid)
             instance.process.stop(60)
             self.stop([instance])
             total = 0
-            for path in out.iterdir():
-                found = re.findall(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
-                total += int(found[-1]) if found else 0
-            if not total:
-                raise BenchError(f"callgrind wrote nothing for {proxy.name}")
+            for path in (out / f"out.{pid}" for pid in pids):
+                text = path.read_text() if path.exists() else ""
+                found = re.findall(r"^(?:totals|summary): (\d+)", text, re.M)
+                if not found:
+                    raise BenchError(f"callgrind wrote nothing for a process of {proxy.name}")
+                total += int(found[-1])
             totals.append(total)
         span = CALLGRIND_REQUESTS[1] - CALLGRIND_REQUESTS[0]
         return {"instructions": (totals[1] - totals[0]) / span}

@@ -130,7 +130,8 @@ class Instance:
 
     def _write_config(self, bench):
         inside = self.proxy.place.inside
-        hosts = [f"h{i}.{bench.host}" for i in range(bench.hosts)] if "hosts" in self.variant else []
+        count = bench.hosts if "hosts" in self.variant else 0
+        hosts = [f"h{i}.{bench.host}" for i in range(count)]
         hostmap = self.dir / "hosts.map"
         hostmap.write_text("".join(f"{host} origin\n" for host in hosts))
         text = template.render((CONFIGS / self.proxy.config).read_text(), {
