@@ -4,6 +4,7 @@
  */
 #include "control/gate.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -34,6 +35,7 @@ static void free_unused(struct message *m, void *control)
     if (p == g->current) g->current = NULL; /* at the very end */
     g->plans_alive--;
     plan_free(p);
+    malloc_trim(0); /* a plan may be large, and the next one is long in coming */
 }
 
 /* On a worker's thread. */
@@ -205,6 +207,7 @@ static bool init(struct gate *g, const struct gate_options *o)
     struct socket_table *own = o->supervisor_fd < 0 ? &g->table : NULL;
     g->options = *o;
     g->signal_fd = -1;
+    g->generation = o->generation;
     g->started_us = clock_wall_us();
     log_init(&g->log, STDERR_FILENO, LOG_LEVEL_INFO);
     sockets_init(&g->table);

@@ -13,14 +13,14 @@ enum { EXIT_OK = 0, EXIT_FAULT = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREAC
 
 struct gate_options {
     const char *config_path;
-    /* Loaded already, with the report and the files that came of it; all three become
-     * the gate's. `settings` NULL: it loads them itself, from the last good files when
-     * the present ones are broken. */
+    /* Loaded already, with the report that came of it; both become the gate's. NULL: it
+     * loads them itself, from `files` if there are any. */
     struct settings              *settings;
     struct conf_report           *report;
-    struct snapshot              *files;
+    struct snapshot              *files;         /* the texts to serve; taken over; may be NULL */
     int                           supervisor_fd; /* -1: there is none */
     unsigned                      crash_count;   /* of worker processes before */
+    uint64_t                      generation;    /* of the last plan before */
     const char                   *ready_file;    /* without a supervisor only; may be NULL */
     const struct origin_override *overrides;
     size_t                        override_count;

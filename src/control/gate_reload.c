@@ -48,25 +48,26 @@ static void print_report(struct gate *g, const struct conf_report *report)
     buffer_reset(&text);
 }
 
+/* A worker process that takes another's place serves what that one served: neither
+ * edits that nobody has asked for yet nor a file that is broken meanwhile. */
+static struct settings *load_first(struct gate *g, struct snapshot *files,
+                                   struct conf_report *report)
+{
+    struct settings *given = take_given(g);
+    if (given) return given;
+    return snapshot_is_empty(&g->files) ? load_present(g, files, report)
+                                        : load_remembered(g, report);
+}
+
 static struct settings *load(struct gate *g, enum reload_cause cause, struct snapshot *files,
                              struct conf_report *report)
 {
-    struct settings *s = NULL;
     switch (cause) {
     case RELOAD_FILES: return load_remembered(g, report);
     case RELOAD_ASKED: return load_present(g, files, report);
     case RELOAD_START: break;
     }
-    s = take_given(g);
-    if (s) return s;
-    s = load_present(g, files, report);
-    if (s || snapshot_is_empty(&g->files)) return s;
-    print_report(g, report);
-    log_error(&g->log, "the configuration is broken: serving the last good one");
-    snapshot_reset(files);
-    conf_report_reset(report);
-    conf_report_init(report);
-    return load_remembered(g, report);
+    return load_first(g, files, report);
 }
 
 /* ---- publishing ---- */
@@ -80,7 +81,7 @@ struct publication {
 static void announce(struct gate *g, struct slice ready)
 {
     if (g->options.supervisor_fd >= 0) {
-        privileged_ready(&g->privileged, ready);
+        privileged_ready(&g->privileged, g->generation, ready);
         return;
     }
     announce_pid(&g->log, g->current->settings->pid_file);
@@ -193,6 +194,21 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
     return p;
 }
 
+static void log_outcome(struct gate *g, enum reload_cause cause, bool is_ok,
+                        const struct conf_report *report)
+{
+    size_t      count = report->error_count;
+    const char *plural = count == 1 ? "" : "s";
+    if (is_ok)
+        log_info(&g->log, "%s: generation %llu serves", cause_texts[cause],
+                 (unsigned long long)g->generation);
+    else if (cause == RELOAD_START)
+        log_error(&g->log, "not started: %zu error%s", count, plural);
+    else
+        log_error(&g->log, "%s: refused, %zu error%s; nothing has changed", cause_texts[cause],
+                  count, plural);
+}
+
 bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *report)
 {
     struct snapshot files;
@@ -206,12 +222,7 @@ bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *re
     snapshot_reset(&files);
     record(g, cause, is_ok, report);
     print_report(g, report);
-    if (is_ok)
-        log_info(&g->log, "%s: generation %llu serves", cause_texts[cause],
-                 (unsigned long long)g->generation);
-    else
-        log_error(&g->log, "%s: refused, %zu errors; nothing has changed", cause_texts[cause],
-                  report->error_count);
+    log_outcome(g, cause, is_ok, report);
     return is_ok;
 }
 

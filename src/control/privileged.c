@@ -207,14 +207,14 @@ void privileged_commit(struct privileged *p, bool is_good)
     (void)call(p, &m, &e);
 }
 
-void privileged_ready(struct privileged *p, struct slice text)
+void privileged_ready(struct privileged *p, uint64_t generation, struct slice text)
 {
     struct wire_message m;
     struct error        e;
     if (p->fd < 0) return;
     int fd = wire_memfd(text);
     if (fd < 0) return;
-    wire_init(&m, WIRE_READY, 0);
+    wire_init(&m, WIRE_READY, (uint32_t)generation);
     m.fds[0] = fd;
     m.fd_count = 1;
     (void)call(p, &m, &e);

@@ -38,7 +38,7 @@ void privileged_unbind(struct privileged *p, const char *address);
 void privileged_prepare(struct privileged *p);
 void privileged_commit(struct privileged *p, bool is_good);
 /* Says that the gateway serves; `text` is the ready file's content. */
-void privileged_ready(struct privileged *p, struct slice text);
+void privileged_ready(struct privileged *p, uint64_t generation, struct slice text);
 
 /* Takes the commands that have arrived into the fields above. */
 void privileged_poll(struct privileged *p);

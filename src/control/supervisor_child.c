@@ -29,6 +29,7 @@ static void be_child(struct supervisor *s, int line, pid_t parent, const struct 
         .files = &s->current->files,
         .supervisor_fd = line,
         .crash_count = s->crash_count,
+        .generation = s->generation,
         .overrides = s->options->overrides,
         .override_count = s->options->override_count,
     };

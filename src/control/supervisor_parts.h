@@ -19,6 +19,7 @@ struct supervisor {
     int                              line; /* to the worker process; -1: there is none */
     pid_t                            child;
     unsigned                         crash_count;
+    uint32_t                         generation; /* what served last */
     unsigned                         stop_count;
     uint64_t                         started_ms;    /* the present worker process */
     uint64_t                         restart_at_ms; /* 0: not waited for */

@@ -114,6 +114,7 @@ static bool serve_ready(struct supervisor *s, const struct wire_message *ask, st
             if (s->options->on_ready) s->options->on_ready(s->options->arg, buffer_slice(&text));
         }
         s->has_served = true;
+        s->generation = ask->number;
     }
     buffer_reset(&text);
     return is_read;

@@ -288,12 +288,13 @@ static void ready_is_told_outside(void **state)
     wire_init(&m, WIRE_READY, 0);
     assert_false(ask(c, &m)); /* without a text */
     assert_false(c->s.has_served);
-    wire_init(&m, WIRE_READY, 0);
+    wire_init(&m, WIRE_READY, 7);
     int fd = wire_memfd(S("{}"));
     m.fds[m.fd_count++] = fd;
     assert_true(ask(c, &m));
     close(fd);
     assert_true(c->s.has_served);
+    assert_int_equal(c->s.generation, 7);
     fd = open_for_reading(path, &e);
     assert_true(fd >= 0 && read_all(fd, path, 100, &text, &e));
     assert_true(slice_eq(buffer_slice(&text), S("{}")));
