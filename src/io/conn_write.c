@@ -151,6 +151,9 @@ static void write_tls(struct conn *c)
             c->has_sent_notify = 1;
         }
         conn_send_tls(c);
+        /* Ciphertext that waited has left no room for more; now that it has gone, no
+         * edge will tell. */
+        goes_on |= !c->is_handshaking && c->is_writable && !outq_is_empty(c->out);
     }
 }
 
