@@ -55,8 +55,9 @@ static struct settings *load_first(struct gate *g, struct snapshot *files,
 {
     struct settings *given = take_given(g);
     if (given) return given;
-    return snapshot_is_empty(&g->files) ? load_present(g, files, report)
-                                        : load_remembered(g, report);
+    if (snapshot_is_empty(&g->files)) return load_present(g, files, report);
+    log_info(&g->log, "the configuration is not read anew: serving the last good one");
+    return load_remembered(g, report);
 }
 
 static struct settings *load(struct gate *g, enum reload_cause cause, struct snapshot *files,
