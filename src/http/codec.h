@@ -114,6 +114,7 @@ struct http_codec_ops {
     void (*sent)(struct http_codec *c);
     bool (*wants_input)(const struct http_codec *c);
     bool (*is_reusable)(const struct http_codec *c);
+    bool (*is_blank)(const struct http_codec *c);
     unsigned (*room)(const struct http_codec *c);
     struct http_stream *(*open)(struct http_codec *c);
     void (*shutdown)(struct http_codec *c);
@@ -188,6 +189,13 @@ static inline bool codec_wants_input(const struct http_codec *c)
 static inline bool codec_is_reusable(const struct http_codec *c)
 {
     return c->ops->is_reusable(c);
+}
+
+/* Server role: is there nothing that it knows of the connection? Then it may be freed
+ * while the connection is idle, and a new one goes on in its place. */
+static inline bool codec_is_blank(const struct http_codec *c)
+{
+    return c->ops->is_blank(c);
 }
 
 /* Client role: how many more streams may be opened now. */

@@ -61,6 +61,13 @@ static bool is_reusable(const struct http_codec *base)
     return !c->is_last && c->receive != H1_RECEIVE_DEAD;
 }
 
+static bool is_blank(const struct http_codec *base)
+{
+    const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
+    return is_reusable(base) && !c->is_open && !c->begun && !c->is_ending && !c->is_feeding &&
+           outq_is_empty(&base->out);
+}
+
 static unsigned room(const struct http_codec *base)
 {
     const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
@@ -200,6 +207,7 @@ static const struct http_codec_ops codec_ops = {
     .sent = sent,
     .wants_input = h1_wants_input,
     .is_reusable = is_reusable,
+    .is_blank = is_blank,
     .room = room,
     .open = open_stream,
     .shutdown = shutdown_codec,

@@ -15,6 +15,7 @@
 enum {
     PROXY_HEADER_MS = 5000,
     LINGER_MS = 2000,
+    BLANK_MS = 1000, /* idle for so long, a connection gives its codec back */
     LINGER_BYTES = 1024 * 1024, /* discarded of what a client goes on sending */
 };
 
@@ -39,6 +40,12 @@ static void close_now(struct downstream *d, bool is_reset)
     conn_close(&d->conn, is_reset);
 }
 
+/* How long an idle connection keeps its codec, or, without one, is kept itself. */
+static uint64_t rest_ms(const struct downstream *d, uint64_t keep_alive_ms)
+{
+    return d->codec && keep_alive_ms > BLANK_MS ? BLANK_MS : keep_alive_ms;
+}
+
 /* The only writer of d->state once the connection runs: arms the state's deadline. */
 static void enter(struct downstream *d, enum downstream_state state)
 {
@@ -46,7 +53,7 @@ static void enter(struct downstream *d, enum downstream_state state)
     const uint64_t                 after_ms[] = {
                         [DOWNSTREAM_PROXY_HEADER] = PROXY_HEADER_MS,
                         [DOWNSTREAM_HANDSHAKE] = t->tls_handshake,
-                        [DOWNSTREAM_IDLE] = t->keep_alive,
+                        [DOWNSTREAM_IDLE] = rest_ms(d, t->keep_alive),
                         [DOWNSTREAM_HEAD] = t->header,
                         [DOWNSTREAM_BUSY] = 0,
                         [DOWNSTREAM_CLOSING] = t->write_idle,
@@ -129,14 +136,23 @@ static const struct http_codec_owner_ops codec_owner_ops = {
 };
 
 /* The one place where a protocol is chosen. */
-static void start_codec(struct downstream *d)
+static void make_codec(struct downstream *d)
 {
     struct worker *w = d->worker;
     d->codec = h1_codec_new(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
                             &w->loop->large_blocks, d->conn.tls != NULL);
     d->conn.out = &d->codec->out;
     if (w->is_draining || d->listener->is_stopped) codec_shutdown(d->codec);
-    enter(d, DOWNSTREAM_IDLE);
+}
+
+/* Idle for a while: the codec's memory serves others until the next request. */
+static void rest(struct downstream *d)
+{
+    uint64_t keep_alive_ms = settings_of(d)->timeouts.keep_alive;
+    codec_free(d->codec);
+    d->codec = NULL;
+    d->conn.out = &d->worker->no_output;
+    deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
 }
 
 /* ---- what the connection tells ---- */
@@ -147,7 +163,7 @@ static void on_open(struct conn *c)
     struct counter    *kind =
         tls_is_resumed(c->tls) ? &d->worker->stats->tls_resumed : &d->worker->stats->tls_full;
     counter_add(kind, 1);
-    start_codec(d);
+    enter(d, DOWNSTREAM_IDLE);
 }
 
 static struct tls_server *tls_of(const struct downstream *d)
@@ -159,7 +175,8 @@ static struct tls_server *tls_of(const struct downstream *d)
 static size_t feed(struct downstream *d, const char *data, size_t len)
 {
     uint32_t seen = d->request_count;
-    size_t   used = codec_feed(d->codec, data, len);
+    if (!d->codec) make_codec(d);
+    size_t used = codec_feed(d->codec, data, len);
     if (d->conn.is_closed) return len;
     if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count) enter(d, DOWNSTREAM_HEAD);
     if (!codec_wants_input(d->codec)) conn_pause_watching(&d->conn);
@@ -183,7 +200,7 @@ static void open_behind_proxy(struct downstream *d, struct slice rest)
         conn_start_tls(&d->conn, tls, rest);
         return;
     }
-    start_codec(d);
+    enter(d, DOWNSTREAM_IDLE);
     /* A request's head that is this early fits; what does not is refused. */
     if (rest.len && feed(d, rest.data, rest.len) < rest.len && !d->conn.is_closed)
         close_now(d, true);
@@ -212,7 +229,7 @@ static void take_proxy_header(struct downstream *d, const char *data, size_t len
 static size_t on_input(struct conn *c, const char *data, size_t len)
 {
     struct downstream *d = of_conn(c);
-    if (d->state < DOWNSTREAM_CLOSING && d->codec) return feed(d, data, len);
+    if (d->state >= DOWNSTREAM_IDLE && d->state < DOWNSTREAM_CLOSING) return feed(d, data, len);
     if (d->state == DOWNSTREAM_PROXY_HEADER) {
         take_proxy_header(d, data, len);
     } else if (d->state == DOWNSTREAM_LINGER) {
@@ -266,6 +283,11 @@ static void on_deadline(struct conn *c)
     if (d->state == DOWNSTREAM_HEAD) {
         codec_expire(d->codec);
         conn_flush_all(c->loop);
+        return;
+    }
+    if (d->state == DOWNSTREAM_IDLE && d->codec && codec_is_blank(d->codec) &&
+        settings_of(d)->timeouts.keep_alive > BLANK_MS) {
+        rest(d);
         return;
     }
     if (d->state == DOWNSTREAM_IDLE) counter_add(&d->worker->stats->connections_closed_idle, 1);
@@ -341,7 +363,7 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
     else if (tls)
         enter(d, DOWNSTREAM_HANDSHAKE);
     else
-        start_codec(d);
+        enter(d, DOWNSTREAM_IDLE);
 }
 
 void downstream_drain(struct downstream *d)

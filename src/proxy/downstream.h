@@ -20,7 +20,7 @@ enum downstream_state {
 
 struct downstream {
     struct conn             conn;
-    struct http_codec      *codec; /* NULL before TLS and PROXY header are through */
+    struct http_codec      *codec; /* NULL before the first request and after a long rest */
     struct worker          *worker;
     struct worker_listener *listener;
     struct address          peer;      /* the PROXY header's, where one is required */

@@ -2,6 +2,7 @@
 """HTTP/1.1 through the gate: what arrives, what comes back, what stays open."""
 import json
 import threading
+import time
 
 import pytest
 
@@ -275,3 +276,15 @@ def test_local_answer_keeps_the_connection_after_a_small_body():
             assert (response.status, response.body) == (201, b"made")
         c.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert read_message(c, has_body=False).get("content-length") == "4"
+
+
+def test_connection_is_good_after_a_rest(gate):
+    """Idle for longer than a second, a connection gives memory back; it goes on all the same."""
+    with gate.connect() as c, gate.connect() as quiet:
+        for i in range(3):
+            c.send(f"GET /{i} HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert read_message(c).json["start"] == f"GET /{i} HTTP/1.1"
+            began = time.monotonic()
+            until(lambda: time.monotonic() - began > 1.2)
+        quiet.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_message(quiet).json["start"] == "GET /late HTTP/1.1"
