@@ -34,6 +34,7 @@ struct gate {
     unsigned             stop_count;
     int                  signal_fd;
     int                  exit_code;
+    bool                 is_serving;
     struct watch         signal_watch;
     struct watch         command_watch;
     struct deadline      file_deadline;

@@ -90,6 +90,17 @@ static void announce(struct gate *g, struct slice ready)
     announce_systemd("READY=1");
 }
 
+/* Once a process; later ones are in the status. */
+static void log_listeners(struct gate *g)
+{
+    for (size_t i = 0; i < g->current->listener_count; i++) {
+        const struct plan_listener *l = &g->current->listeners[i];
+        for (size_t k = 0; k < l->socket_count; k++)
+            log_info(&g->log, "listening: %.*s on %s%s", SLICE_ARG(l->name), l->sockets[k]->text,
+                     l->tls ? " (TLS)" : "");
+    }
+}
+
 /* All workers have the plan. */
 static void on_published(void *arg)
 {
@@ -100,6 +111,8 @@ static void on_published(void *arg)
     free(done);
     if (!is_latest || g->stop_count) return; /* the later one sees to it */
     plan_retire_sockets(&g->maker, g->current);
+    if (!g->is_serving) log_listeners(g);
+    g->is_serving = true;
     gate_put_ready(g, &text);
     announce(g, buffer_slice(&text));
     buffer_reset(&text);
@@ -140,6 +153,8 @@ static void record(struct gate *g, enum reload_cause cause, bool is_ok,
     g->reloads.last_us = clock_wall_us();
     g->reloads.is_last_ok = is_ok;
     conf_report_json(report, &json);
+    while (json.len && json.data[json.len - 1] == '\n') json.len--;
+    buffer_put_char(&json, 0);
     free(g->reloads.last_report);
     g->reloads.last_report = buffer_detach(&json);
 }

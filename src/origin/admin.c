@@ -119,6 +119,17 @@ static void reply_index(struct exchange *x, const struct admin_config *c)
     page_reply(&page, 200, "admin");
 }
 
+/* RFC 9110 section 15.5.6: a 405 names the methods that are allowed. */
+static void reply_405(struct exchange *x, const struct admin_row *row)
+{
+    struct arena     *a = exchange_arena(x);
+    struct http_head *head = arena_zalloc(a, sizeof(*head));
+    head->status = 405;
+    http_fields_add_named(&head->fields, a, S("Allow"),
+                          row->method == HTTP_GET ? S("GET, HEAD") : http_method_name(row->method));
+    exchange_reply(x, head, slice_make("", 0), "admin_method");
+}
+
 static void start(struct exchange *x, const void *config)
 {
     const struct admin_config *c = config;
@@ -133,7 +144,7 @@ static void start(struct exchange *x, const void *config)
         struct slice            path = row_path(row, c);
         if (!path.len || !slice_eq(request->path, path)) continue;
         if (method != row->method)
-            exchange_reply_status(x, 405, "admin_method");
+            reply_405(x, row);
         else if (row->changes && !c->may_change)
             exchange_reply_status(x, 403, "admin_not_local");
         else

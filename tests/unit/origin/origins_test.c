@@ -250,6 +250,21 @@ static void what_changes_something_is_local(void **state)
     close_desk(&d);
 }
 
+static void a_wrong_method_is_told_the_right_one(void **state)
+{
+    (void)state;
+    struct desk     d;
+    struct exchange x;
+    open_desk(&d, true);
+    start_admin(&d, &x, HTTP_GET, "/v1/reload");
+    assert_true(slice_eq(fake_exchange_field(&x, "Allow"), S("POST")));
+    fake_exchange_reset(&x);
+    start_admin(&d, &x, HTTP_POST, "/m");
+    assert_true(slice_eq(fake_exchange_field(&x, "Allow"), S("GET, HEAD")));
+    fake_exchange_reset(&x);
+    close_desk(&d);
+}
+
 static void other_calls_are_refused(void **state)
 {
     (void)state;
@@ -273,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_question_goes_to_control_and_back),
         cmocka_unit_test(an_exchange_that_is_gone_gets_nothing),
         cmocka_unit_test(what_changes_something_is_local),
+        cmocka_unit_test(a_wrong_method_is_told_the_right_one),
         cmocka_unit_test(other_calls_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
