@@ -162,27 +162,29 @@ def cpu_ns(pid):
     return total
 
 
-def pss_bytes(pid):
-    """Proportional set size of the tree: shared pages are counted once."""
+def pss_bytes(pid, own_only=False):
+    """Proportional set size of the tree: shared pages are counted once. With `own_only`
+    without the pages of files, of which more or less are mapped as the kernel sees fit."""
+    fields = ("Pss_Anon:", "Pss_Shmem:") if own_only else ("Pss:",)
     total = 0
     for process in tree(pid):
         try:
             with open(f"/proc/{process}/smaps_rollup") as f:
                 for line in f:
-                    if line.startswith("Pss:"):
+                    if line.startswith(fields):
                         total += int(line.split()[1]) * 1024
         except OSError:
             pass
     return total
 
 
-def settled_pss(pid, seconds=4.0):
+def settled_pss(pid, own_only=False, seconds=4.0):
     """PSS once two looks agree within 0.2 %."""
     until = time.monotonic() + seconds
-    before = pss_bytes(pid)
+    before = pss_bytes(pid, own_only)
     while time.monotonic() < until:
         time.sleep(0.3)
-        now = pss_bytes(pid)
+        now = pss_bytes(pid, own_only)
         if abs(now - before) <= 0.002 * before:
             return now
         before = now

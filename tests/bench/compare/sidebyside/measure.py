@@ -158,12 +158,12 @@ class Bench:
         for metric, uses in (("idle_bytes", False), ("idle_used_bytes", True)):
             instance = self.start(proxy)
             self.stretch(instance, scenario, 2000)
-            before = machine.settled_pss(instance.pid)
+            before = machine.settled_pss(instance.pid, own_only=True)
             generator = self.load(instance, scenario, connections=IDLE_CONNECTIONS, once=True,
                                   warm_up=IDLE_CONNECTIONS if uses else 0)
             if generator.ready["open"] != IDLE_CONNECTIONS:
                 raise BenchError(f"{proxy.name}: {generator.ready['open']} connections are open")
-            after = machine.settled_pss(instance.pid)
+            after = machine.settled_pss(instance.pid, own_only=True)
             values[metric] = (after - before) / IDLE_CONNECTIONS
             self.stop([generator, instance])
         return values
