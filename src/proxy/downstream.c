@@ -15,7 +15,7 @@
 enum {
     PROXY_HEADER_MS = 5000,
     LINGER_MS = 2000,
-    BLANK_MS = 1000, /* idle for so long, a connection gives its codec back */
+    BLANK_MS = 1000,            /* idle for so long, a connection gives its codec back */
     LINGER_BYTES = 1024 * 1024, /* discarded of what a client goes on sending */
 };
 
