@@ -25,6 +25,8 @@ static struct endpoint *endpoint_new(const struct address *a, struct slice host,
     } else {
         address_format(a, text);
         e->text = mem_strdup(text);
+        /* A bare address is what the certificate has to be for. */
+        if (!host.len) host = slice_make(text, address_format_ip(a, text));
     }
     e->identity = mem_strdup(e->text);
     e->server_name = mem_slicedup(host);
