@@ -27,9 +27,10 @@ BACK_WITHIN_S = 0.1 if PATIENCE <= 10 else 2.0
 
 
 def is_gone(pid):
-    """Ended; a zombie has ended, too."""
+    """Ended with all its threads; a zombie has ended, too."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] in "ZX"
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
+        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 
