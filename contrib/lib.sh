@@ -28,7 +28,8 @@ build_packages=(gcc libc6-dev make autoconf automake pkg-config
 unit_packages=(libcmocka-dev)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)
-e2e_packages=(python3 python3-pytest python3-yaml python3-jsonschema curl openssl procps)
+e2e_packages=(python3 python3-pytest python3-yaml python3-jsonschema curl openssl procps
+    chromium chromium-driver)
 dist_packages=(git xz-utils)
 
 is_installed() { # package
