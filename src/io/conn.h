@@ -87,7 +87,7 @@ struct conn {
     unsigned        wants_fin : 1;       /* after *out */
     unsigned        has_sent_notify : 1; /* close_notify */
     unsigned        has_sent_fin : 1;
-    uint64_t        received_bytes; /* of plaintext */
+    uint64_t        received_bytes; /* of plaintext; the owner takes both */
     uint64_t        sent_bytes;
     struct watch    watch;
     struct deadline deadline;

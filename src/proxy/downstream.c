@@ -29,14 +29,21 @@ static const struct settings *settings_of(const struct downstream *d)
     return d->listener->use->plan->settings;
 }
 
+/* After each request, since a connection may live for days. */
+static void count_bytes(struct downstream *d)
+{
+    counter_add(&d->worker->stats->received_bytes, d->conn.received_bytes);
+    counter_add(&d->worker->stats->sent_bytes, d->conn.sent_bytes);
+    d->conn.received_bytes = d->conn.sent_bytes = 0;
+}
+
 static void close_now(struct downstream *d, bool is_reset)
 {
     if (d->conn.is_closed) return;
     list_remove(&d->link);
     if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
     list_remove(&d->idle_link);
-    counter_add(&d->worker->stats->received_bytes, d->conn.received_bytes);
-    counter_add(&d->worker->stats->sent_bytes, d->conn.sent_bytes);
+    count_bytes(d);
     conn_close(&d->conn, is_reset);
 }
 
@@ -64,6 +71,7 @@ static void enter(struct downstream *d, enum downstream_state state)
     if (was_idle != is_idle) {
         list_remove(&d->idle_link);
         if (is_idle) list_append(&d->worker->idle, &d->idle_link);
+        if (is_idle) count_bytes(d);
         counter_move(&d->worker->stats->connections_idle, is_idle ? 1 : -1);
     }
     if (after_ms[state])

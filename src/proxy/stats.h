@@ -64,11 +64,9 @@ struct worker_stats {
     struct counter           tls_full;
     struct counter           tls_resumed;
     struct counter           tls_failed;
-    struct counter           received_bytes; /* from clients, on the wire */
+    struct counter           received_bytes; /* from clients, of plaintext */
     struct counter           sent_bytes;
     struct upstream_counters upstream; /* counted by upstream/client.c */
-    struct counter           upstream_received_bytes;
-    struct counter           upstream_sent_bytes;
     struct counter           upstream_retries;
     struct counter           regex_limits; /* router_match.has_hit_limit */
     struct counter           log_lines_dropped;

@@ -64,9 +64,18 @@ static void leave_pool(struct upstream_conn *u)
     counter_move(&u->client->counters->idle, -1);
 }
 
+/* After each request, since a connection may live for days. */
+static void count_bytes(struct upstream_conn *u)
+{
+    counter_add(&u->client->counters->received_bytes, u->conn.received_bytes);
+    counter_add(&u->client->counters->sent_bytes, u->conn.sent_bytes);
+    u->conn.received_bytes = u->conn.sent_bytes = 0;
+}
+
 static void close_conn(struct upstream_conn *u)
 {
     if (u->conn.is_closed) return;
+    count_bytes(u);
     leave_pool(u);
     list_remove(&u->link);
     counter_move(&u->client->counters->active, -1);
@@ -83,6 +92,7 @@ static void enter_pool(struct upstream_conn *u)
     }
     if (pool->idle_count >= up->idle_count_max)
         close_conn(container_of(pool->idle.prev, struct upstream_conn, link));
+    count_bytes(u);
     list_remove(&u->link);
     list_prepend(&pool->idle, &u->link);
     u->is_idle = true;

@@ -15,6 +15,7 @@ struct upstream_wait;
 /* Counted here, shown by proxy/stats.h. */
 struct upstream_counters {
     struct counter opened, reused, failed, active, idle;
+    struct counter received_bytes, sent_bytes;
 };
 
 struct upstream_client {
