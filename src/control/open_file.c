@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/random.h"
 
 static int refuse(int fd, struct error *e, const char *path, const char *why)
 {
@@ -67,9 +68,11 @@ static bool write_all(int fd, struct slice content)
 bool write_atomically(const char *path, struct slice content, struct error *e)
 {
     struct buffer name = BUFFER_INIT;
-    buffer_printf(&name, "%s.XXXXXX", path);
+    uint64_t      mark;
+    random_secret(&mark, sizeof(mark));
+    buffer_printf(&name, "%s.%016llx", path, (unsigned long long)mark);
     char *temporary = buffer_detach(&name);
-    int   fd = mkostemp(temporary, O_CLOEXEC);
+    int   fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool  is_done = false;
     if (fd >= 0) {
         is_done = write_all(fd, content) && fchmod(fd, 0644) == 0 && rename(temporary, path) == 0;

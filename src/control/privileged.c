@@ -140,8 +140,8 @@ static bool bind_ourselves(struct privileged *p, const char *address, unsigned c
 {
     if (!sockets_bind(p->table, address, count, 0, count, fds, e)) return false;
     for (unsigned i = 0; i < count; i++) {
-        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-        if (fds[i] >= 0) continue;
+        fds[i] = dup(fds[i]);
+        if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, FD_CLOEXEC) == 0) continue;
         close_all(fds, i);
         return error_set(e, "cannot listen on %s: %s", address, strerror(errno));
     }
@@ -211,12 +211,12 @@ void privileged_ready(struct privileged *p, uint64_t generation, struct slice te
 {
     struct wire_message m;
     struct error        e;
-    if (p->fd < 0) return;
-    int fd = wire_memfd(text);
-    if (fd < 0) return;
-    wire_init(&m, WIRE_READY, (uint32_t)generation);
-    m.fds[0] = fd;
-    m.fd_count = 1;
-    (void)call(p, &m, &e);
-    close(fd);
+    bool                goes_on = p->fd >= 0;
+    while (goes_on) {
+        wire_init(&m, WIRE_READY, (uint32_t)generation);
+        wire_set_text(&m, text);
+        text = slice_from(text, m.text_bytes);
+        m.first = text.len == 0;
+        goes_on = call(p, &m, &e) && text.len;
+    }
 }

@@ -66,6 +66,7 @@ static void on_child_end(struct supervisor *s, int status)
     }
     manifest_free(s->next);
     s->next = NULL;
+    buffer_reset(&s->ready);
     bool is_clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
     if (s->stop_count || !s->has_served) {
         if (!is_clean && (s->stop_count || WIFSIGNALED(status))) log_death(s, status);
@@ -248,6 +249,7 @@ static void reset(struct supervisor *s)
     manifest_free(s->current);
     manifest_free(s->next);
     conf_report_reset(&s->report);
+    buffer_reset(&s->ready);
     if (s->signal_fd >= 0) close(s->signal_fd);
     if (s->line >= 0) close(s->line);
     if (log_fd != STDERR_FILENO) close(log_fd);

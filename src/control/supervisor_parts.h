@@ -15,6 +15,7 @@ struct supervisor {
     struct manifest                 *current; /* of what serves */
     struct manifest                 *next;    /* of a reload that is being tried */
     struct conf_report               report;  /* of the first load */
+    struct buffer                    ready;   /* what has come of the ready file */
     int                              signal_fd;
     int                              line; /* to the worker process; -1: there is none */
     pid_t                            child;

@@ -101,23 +101,30 @@ static bool serve_commit(struct supervisor *s, bool is_good)
     return true;
 }
 
+static void announce(struct supervisor *s)
+{
+    struct slice ready = buffer_slice(&s->ready);
+    announce_file(&s->log, slice_of(s->options->ready_file), ready);
+    announce_pid(&s->log, s->current->pid_file);
+    if (s->has_served) return;
+    announce_systemd("READY=1");
+    if (s->options->on_ready) s->options->on_ready(s->options->arg, ready);
+}
+
+/* In pieces: a datagram is short. */
 static bool serve_ready(struct supervisor *s, const struct wire_message *ask, struct error *e)
 {
-    struct buffer text = BUFFER_INIT;
-    if (ask->fd_count != 1) return error_set(e, "READY without a text");
-    bool is_read = read_all(ask->fds[0], "ready", READY_BYTES_MAX, &text, e);
-    if (is_read) {
-        announce_file(&s->log, slice_of(s->options->ready_file), buffer_slice(&text));
-        announce_pid(&s->log, s->current->pid_file);
-        if (!s->has_served) {
-            announce_systemd("READY=1");
-            if (s->options->on_ready) s->options->on_ready(s->options->arg, buffer_slice(&text));
-        }
-        s->has_served = true;
-        s->generation = ask->number;
+    if (s->ready.len + ask->text_bytes > READY_BYTES_MAX) {
+        buffer_reset(&s->ready);
+        return error_set(e, "the ready file is too long");
     }
-    buffer_reset(&text);
-    return is_read;
+    buffer_put(&s->ready, ask->text, ask->text_bytes);
+    if (!ask->first) return true;
+    announce(s);
+    buffer_reset(&s->ready);
+    s->has_served = true;
+    s->generation = ask->number;
+    return true;
 }
 
 static bool serve_one(struct supervisor *s, const struct wire_message *ask, struct wire_message *a,

@@ -21,7 +21,8 @@ enum wire_kind {
     WIRE_UNBIND,   /* text: address */
     WIRE_PREPARE,  /* a reload begins */
     WIRE_COMMIT,   /* it ended; number: 1 when the new configuration serves */
-    WIRE_READY,    /* number: generation; fd: a memfd with the ready file's content */
+    WIRE_READY,    /* number: generation; text: the ready file's content or a piece of it;
+                      first: 1 when it is the last one */
     WIRE_ANSWER,   /* number: 1 done, 0 refused (text: why) */
 
     /* Supervisor -> worker process, unasked. */
