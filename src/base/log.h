@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
@@ -26,3 +27,18 @@ void log_line(struct log *log, enum log_level level, const char *format, ...)
 #define log_info(log, ...) log_line(log, LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warn(log, ...) log_line(log, LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_error(log, ...) log_line(log, LOG_LEVEL_ERROR, __VA_ARGS__)
+
+/* Bounds what one source may write: a replica that is down must not fill the disk, one
+ * line a request. One thread. Starts as zero. */
+struct log_budget {
+    uint64_t second; /* of the clock that the caller gives */
+    unsigned line_count;
+    unsigned dropped_count;
+};
+
+enum { LOG_BUDGET_LINES = 10 }; /* a second */
+
+/* As log_line() while the budget lasts; the first line of a later second tells how many
+ * were left out. */
+void log_bounded(struct log *log, struct log_budget *budget, uint64_t now_ms, enum log_level level,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -215,11 +215,20 @@ static char *put_number(char *to, unsigned value)
     return to + len;
 }
 
+/* Once or more a request: without the general case's divisions and copies. */
+static char *put_byte(char *to, unsigned value)
+{
+    if (value >= 100) *to++ = (char)('0' + value / 100);
+    if (value >= 10) *to++ = (char)('0' + value / 10 % 10);
+    *to++ = (char)('0' + value % 10);
+    return to;
+}
+
 static char *put_ip4(char *to, const uint8_t *ip)
 {
     for (int i = 0; i < 4; i++) {
         if (i) *to++ = '.';
-        to = put_number(to, ip[i]);
+        to = put_byte(to, ip[i]);
     }
     return to;
 }

@@ -153,8 +153,10 @@ static void on_reset(struct http_stream *s, enum http_reset why)
 static void on_invalid(struct http_stream *s, const struct http_fault *fault)
 {
     struct attempt *a = of_stream(s);
-    log_warn(a->x->worker->log, "upstream %s: %s sent a malformed response: %s",
-             upstream_of(a)->name, a->endpoint->text, fault->reason);
+    struct worker  *w = a->x->worker;
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "upstream %s: %s sent a malformed response: %s", upstream_of(a)->name,
+                a->endpoint->text, fault->reason);
     give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, reset_text(HTTP_RESET_MALFORMED));
 }
 
@@ -209,12 +211,14 @@ static void on_stream(struct upstream_wait *w, struct http_stream *s)
     send_request(a);
 }
 
-static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char *why)
+static void on_failed(struct upstream_wait *wait, enum conn_fault fault, const char *why)
 {
-    struct attempt *a = container_of(w, struct attempt, wait);
+    struct attempt *a = container_of(wait, struct attempt, wait);
     bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
-    log_warn(a->x->worker->log, "upstream %s: cannot connect to %s: %s", upstream_of(a)->name,
-             a->endpoint->text, why);
+    struct worker *w = a->x->worker;
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "upstream %s: cannot connect to %s: %s", upstream_of(a)->name, a->endpoint->text,
+                why);
     give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502,
                      is_timeout ? "connect_timeout" : "connect_failed");
 }

@@ -12,7 +12,7 @@
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
 
-enum { BLOCKS_KEPT = 4096 };
+enum { BLOCKS_KEPT = 1024 };
 
 /* ---- plans ---- */
 

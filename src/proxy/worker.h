@@ -39,6 +39,7 @@ struct worker {
     struct loop           *loop;
     struct mailbox         mailbox;
     struct log            *log;
+    struct log_budget      log_budget; /* of lines that requests cause */
     struct worker_stats   *stats;
     struct access_ring    *ring; /* of the access log, NULL: off */
     enum log_format        log_format;

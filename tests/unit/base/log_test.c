@@ -73,6 +73,30 @@ static void a_long_message_is_cut(void **state)
     assert_ptr_equal(strchr(text, '\n'), text + len - 1);
 }
 
+/* Ten lines a second, then a count of the rest with the first line of a later one. */
+static void a_budget_bounds_lines(void **state)
+{
+    (void)state;
+    int               ends[2];
+    char              text[16384];
+    struct log        log;
+    struct log_budget budget = { 0 };
+    assert_int_equal(pipe(ends), 0);
+    log_init(&log, ends[1], LOG_LEVEL_INFO);
+    for (unsigned i = 0; i < 100; i++)
+        log_bounded(&log, &budget, 5000 + i, LOG_LEVEL_WARN, "replica is down");
+    log_bounded(&log, &budget, 6000, LOG_LEVEL_WARN, "replica is down");
+    close(ends[1]);
+    ssize_t len = read(ends[0], text, sizeof(text) - 1);
+    close(ends[0]);
+    assert_true(len > 0);
+    text[len] = '\0';
+    unsigned lines = 0;
+    for (ssize_t i = 0; i < len; i++) lines += text[i] == '\n';
+    assert_int_equal(lines, LOG_BUDGET_LINES + 2);
+    assert_non_null(strstr(text, " 90 more lines like those before were left out\n"));
+}
+
 static void errors_are_wrapped(void **state)
 {
     (void)state;
@@ -98,6 +122,7 @@ int main(void)
         cmocka_unit_test(lower_levels_are_dropped),
         cmocka_unit_test(control_bytes_cannot_forge_a_line),
         cmocka_unit_test(a_long_message_is_cut),
+        cmocka_unit_test(a_budget_bounds_lines),
         cmocka_unit_test(errors_are_wrapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
