@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replicas and clients that lie, stall, send half, reset: one answer each, with its reason."""
+import select
+
 import pytest
 
 from harness import Gate, Nobody, Origin, Peer, read_head, read_message, reply, until
@@ -199,3 +201,34 @@ def test_own_error_page(tmp_path):
     config = CONFIG.replace("defaults:", "defaults:\n  error_pages: { 502: '{page}' }")
     with Nobody() as o, Gate(config, origin=o.address, page=page) as gate:
         assert gate.request().body == b"<p>sorry"
+
+
+def test_trickling_body_is_408(origin):
+    """Never idle, but slower than `body_min_rate`: cut off too."""
+    with Gate(CONFIG, origin=origin.address) as gate, gate.connect() as c:
+        c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(2000):
+            if select.select([c.sock], [], [], 0.02)[0]:
+                break
+            c.send("x")
+        assert read_message(c).status == 408
+        assert gate.access_lines()[0]["reason"] == "body_too_slow"
+
+
+def test_client_that_does_not_read_is_cut_off():
+    """A response that nobody takes ends at `write_idle`, and the replica is let go."""
+    gone = []
+
+    def serve(peer, o):
+        o.read(peer)
+        peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {1 << 30}\r\n\r\n")
+        try:
+            while True:
+                peer.send(b"x" * 65536)
+        except OSError:
+            gone.append(True)
+    config = CONFIG.replace("{ header: 300ms", "{ write_idle: 300ms, header: 300ms")
+    with Origin(serve) as o, Gate(config, origin=o.address) as gate, gate.connect() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: gone, "the replica to be let go")
+        assert gate.access_lines()[0]["reason"] == "write_timeout"
