@@ -54,7 +54,7 @@ static const struct conf_row timeouts_rows[] = {
       CONF_FIELD(timeout_settings, connect),
       .flags = CONF_PER_ROUTE,
       .preset = "5s",
-      .doc = "Connecting to a server, its TLS handshake included (502)." },
+      .doc = "Connecting to a server, its TLS handshake included (504)." },
     { .key = "response_header",
       .type = &conf_duration,
       .min = 1,

@@ -65,8 +65,8 @@ static const struct conf_row match_rows[] = {
       .type = &conf_match_path,
       CONF_FIELD(match_settings, path),
       .preset_doc = "any",
-      .doc = "`/api` or `/api/`: it and all below, by whole segments; `= /exact`; `~ pattern` and "
-             "`~* pattern` (without case): a regular expression.",
+      .doc = "`/api`: it and all below, by whole segments; `/api/`: all below; `= /exact`; "
+             "`~ pattern` and `~* pattern` (without case): a regular expression.",
       .example = "/api/" },
     { .key = "method",
       .shape = CONF_MANY,
