@@ -222,9 +222,17 @@ bool http_check_host(struct http_head *head, const struct http_control *ctl, boo
     return true;
 }
 
+/* X-Client-Cert-Anything: ours to say, and replicas may merge trailers into the head. */
+static bool is_of_client_cert(struct slice name)
+{
+    static const struct slice prefix = SLICE("x-client-cert");
+    return name.len >= prefix.len && slice_eq_nocase(slice_make(name.data, prefix.len), prefix);
+}
+
 static bool may_not_trail(const struct http_field *field)
 {
     if (field->id != FIELD_OTHER) return no_trailer_set >> field->id & 1;
+    if (is_of_client_cert(field->name)) return true;
     for (size_t i = 0; i < sizeof(no_trailer_names) / sizeof(no_trailer_names[0]); i++)
         if (slice_eq_nocase(field->name, no_trailer_names[i])) return true;
     return false;
