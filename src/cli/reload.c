@@ -26,6 +26,17 @@ static size_t take(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* The library would speak of a port that there is not. */
+static void explain(CURL *curl, CURLcode code, const char *why, const char *socket, struct error *e)
+{
+    long error = 0;
+    if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+    if (error)
+        error_set(e, "%s: %s", socket, strerror((int)error));
+    else
+        error_set(e, "%s: %s", socket, *why ? why : curl_easy_strerror(code));
+}
+
 /* `e` gets why there is no answer. */
 static void post(const char *socket, const char *accept, const char *url, struct answer *a,
                  struct error *e)
@@ -49,7 +60,7 @@ static void post(const char *socket, const char *accept, const char *url, struct
     if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &a->status);
     else
-        error_set(e, "%s: %s", socket, *why ? why : curl_easy_strerror(code));
+        explain(curl, code, why, socket, e);
     curl_slist_free_all(fields);
     curl_easy_cleanup(curl);
 }
@@ -96,6 +107,7 @@ static char *find_socket(const char *path)
         struct buffer text = BUFFER_INIT;
         conf_report_print(&report, &text, cli_has_color(STDERR_FILENO));
         (void)cli_put(STDERR_FILENO, &text, 0);
+        fprintf(stderr, "not reloaded: nothing has changed\n");
     }
     if (s && !found)
         fprintf(stderr, "wharfgate reload: %s has `admin: socket: off`; send SIGHUP instead\n",

@@ -2,6 +2,8 @@
  *
  * A configuration's way into service: load, build, publish. See gate_parts.h.
  */
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -40,12 +42,28 @@ static struct settings *take_given(struct gate *g)
     return s;
 }
 
+/* A line each, for whoever looks into the file only. */
+static void log_report(struct gate *g, const struct conf_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        const struct conf_problem *p = &report->problems[i];
+        enum log_level level = p->severity == CONF_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN;
+        char           place[PATH_MAX + 32] = "";
+        if (p->at.file)
+            snprintf(place, sizeof(place), "%s:%u:%u: ", p->at.file, p->at.line, p->at.column);
+        log_line(&g->log, level, "%s%.*s%s%.*s", place, SLICE_ARG(p->message),
+                 p->hint.len ? "; " : "", SLICE_ARG(p->hint));
+    }
+}
+
 static void print_report(struct gate *g, const struct conf_report *report)
 {
     struct buffer text = BUFFER_INIT;
     if (report->count) conf_report_print(report, &text, g->log.has_color);
     if (text.len) (void)!write(STDERR_FILENO, text.data, text.len);
     buffer_reset(&text);
+    /* It may be a file: then the same is there too. */
+    if (atomic_load(&g->log.fd) != STDERR_FILENO) log_report(g, report);
 }
 
 /* A worker process that takes another's place serves what that one served: neither

@@ -191,6 +191,7 @@ def test_run_with_errors_is_3_and_told_once(broken):
 def test_reload_of_nothing_that_runs_is_4(tmp_path, good):
     done = run("reload", "--socket", tmp_path / "none.sock")
     assert done.returncode == 4 and "cannot be reached" in done.stderr
+    assert "none.sock: No such file or directory" in done.stderr and "port" not in done.stderr
     good.write_text(GOOD + f"admin: {{ socket: {tmp_path}/none.sock }}\n")
     done = run("reload", "-c", good)
     assert done.returncode == 4 and "none.sock" in done.stderr
@@ -204,6 +205,7 @@ def test_reload_looks_the_socket_up(tmp_path, broken):
         gate.path.write_text(BROKEN)
         done = run("reload", "-c", gate.path)
         assert done.returncode == 3 and f"{gate.path}:2:11: error:" in done.stderr
+        assert done.stderr.endswith("not reloaded: nothing has changed\n")
 
 
 def test_reload_without_a_socket_tells_another_way(good):

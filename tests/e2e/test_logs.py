@@ -265,6 +265,20 @@ def test_sigusr1_reopens_the_logs(tmp_path, args):
             assert all(json.loads(line)["status"] == 200 for line in path.read_text().splitlines())
 
 
+# ---- what a reload says ----
+
+def test_errors_of_a_reload_are_in_the_error_log(tmp_path):
+    """Who looks into the file at night finds every error there, with its place and its hint."""
+    error = tmp_path / "error.log"
+    config = OK.replace("log: {", 'log: { error: "{error}", ')
+    with Gate(config, access="stdout", error=error, format="json", workers=1) as gate:
+        gate.path.write_text(gate.path.read_text().replace("routes", "rotues"))
+        gate.process.send_signal(signal.SIGHUP)
+        until(lambda: "nothing has changed" in error.read_text(), "the refusal")
+        assert re.search(rf" error {re.escape(str(gate.path))}:\d+:\d+: .*rotues.*; did you mean",
+                         error.read_text())
+
+
 # ---- never in the way ----
 
 def requests_until(gate, condition, what):
