@@ -21,6 +21,9 @@
 #include "base/memory.h"
 #include "http/h1_private.h"
 
+/* Unsent answers beyond which no request is taken. */
+enum { CLOGGED_BYTES = 16 * 1024 };
+
 struct h1_exchange *h1_exchange_of(struct h1_codec *c)
 {
     if (!c->x) c->x = arena_zalloc(c->stream.arena, sizeof(*c->x));
@@ -49,10 +52,15 @@ bool h1_takes_input(const struct h1_codec *c)
     return !c->is_server || c->receive != H1_RECEIVE_NOTHING;
 }
 
+bool h1_is_clogged(const struct h1_codec *c)
+{
+    return c->is_server && !c->is_open && c->base.out.bytes >= CLOGGED_BYTES;
+}
+
 bool h1_wants_input(const struct http_codec *base)
 {
     const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
-    return !c->is_choked && h1_takes_input(c);
+    return !c->is_choked && h1_takes_input(c) && !h1_is_clogged(c);
 }
 
 static bool is_reusable(const struct http_codec *base)
@@ -89,6 +97,10 @@ static void sent(struct http_codec *base)
 {
     struct h1_codec    *c = h1_of(base);
     struct http_stream *s = &c->stream;
+    if (c->is_clogged && !c->is_open && h1_wants_input(base)) {
+        c->is_clogged = false;
+        base->owner_ops->on_want_input(base);
+    }
     if (!c->is_open || s->unsent_bytes <= base->out.bytes) return;
     size_t gone = s->unsent_bytes - base->out.bytes;
     s->unsent_bytes -= gone;
@@ -194,6 +206,7 @@ static void close_stream(struct http_stream *s)
     else
         c->receive = c->is_server ? H1_RECEIVE_HEAD : H1_RECEIVE_NOTHING;
     c->serial++;
+    c->is_clogged = h1_is_clogged(c);
     const struct http_codec_owner_ops *ops = c->base.owner_ops;
     if (c->is_server && !c->is_feeding && h1_wants_input(&c->base)) ops->on_want_input(&c->base);
     ops->on_idle(&c->base);

@@ -46,10 +46,11 @@ struct h1_codec {
     uint8_t             receive; /* enum h1_receive */
     uint8_t             send;    /* enum h1_send */
     bool                is_server : 1;
-    bool                is_open : 1;   /* there is a stream */
-    bool                is_last : 1;   /* no request after the present one */
-    bool                is_ending : 1; /* ... nor after the one whose head is on its way */
-    bool                is_choked : 1; /* the window is full */
+    bool                is_open : 1;    /* there is a stream */
+    bool                is_last : 1;    /* no request after the present one */
+    bool                is_ending : 1;  /* ... nor after the one whose head is on its way */
+    bool                is_choked : 1;  /* the window is full */
+    bool                is_clogged : 1; /* server: took no request, as answers are unsent */
     bool                is_feeding : 1;
     bool                is_freed : 1;        /* while feeding: to be freed at the end of it */
     bool                is_head_method : 1;  /* the request is HEAD */
@@ -67,6 +68,9 @@ void                h1_drop_begun(struct h1_codec *c);
 void h1_break(struct h1_codec *c);
 /* Is there a use for more input, the window left aside? */
 bool h1_takes_input(const struct h1_codec *c);
+/* Do so many answers wait to be sent that no further request is taken? Those without a
+ * body are complete at once: else a client that reads nothing makes the queue grow. */
+bool h1_is_clogged(const struct h1_codec *c);
 bool h1_wants_input(const struct http_codec *base);
 
 static inline struct h1_codec *h1_of(struct http_codec *base)

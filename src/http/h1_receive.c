@@ -454,7 +454,7 @@ size_t h1_feed(struct h1_codec *c, const char *data, size_t len)
     /* A window that fills up meanwhile stops the next feed, not this one: what has
      * been read is passed on without another copy. */
     do at += step(c, data + at, len - at);
-    while (at < len && h1_takes_input(c));
+    while (at < len && h1_takes_input(c) && !h1_is_clogged(c));
     return at;
 }
 
@@ -493,7 +493,10 @@ void h1_feed_end(struct h1_codec *c, bool is_abort)
             end_message(c, 0);
         break;
     case H1_RECEIVE_NOTHING: end_in_nothing(c, is_abort); break;
-    case H1_RECEIVE_DEAD: break;
+    /* Malformed, and its answer has not left yet. */
+    case H1_RECEIVE_DEAD:
+        if (is_abort) lost(c, HTTP_RESET_PEER);
+        break;
     }
 }
 

@@ -147,10 +147,17 @@ static void put_chunk(struct outq *q, struct slice data)
     outq_put(q, "\r\n", 2);
 }
 
+/* A HEAD request whose head was malformed: the owner, who saw no request, cannot know
+ * that its answer has no body. */
+static bool is_answer_to_head(const struct h1_codec *c)
+{
+    return c->is_server && c->is_head_method;
+}
+
 void h1_send_body(struct http_stream *s, struct slice data)
 {
     struct h1_codec *c = h1_of(s->codec);
-    if (data.len == 0 || c->base.is_broken) return;
+    if (data.len == 0 || c->base.is_broken || is_answer_to_head(c)) return;
     assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
     if (c->send == H1_SEND_CHUNKED) {
         put_chunk(&c->base.out, data);
@@ -182,7 +189,7 @@ static void send_last_chunk(struct h1_codec *c, const struct http_fields *traile
 void h1_send_end(struct http_stream *s, const struct http_fields *trailers)
 {
     struct h1_codec *c = h1_of(s->codec);
-    if (c->base.is_broken) return;
+    if (c->base.is_broken || is_answer_to_head(c)) return;
     assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
     if (c->send == H1_SEND_LENGTH && c->x->send_left) {
         h1_break(c);

@@ -443,6 +443,38 @@ static void a_head_that_takes_too_long(void **state)
     h1_peer_reset(&p);
 }
 
+static void a_malformed_head_of_head(void **state)
+{
+    (void)state;
+    struct h1_peer p;
+    h1_peer_init(&p, HTTP_SERVER);
+    h1_peer_feed(&p, S("HEAD / HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n"), 0);
+    answer(&p, 400, 4);
+    http_stream_send_body(p.stream, S("page"));
+    http_stream_send_end(p.stream, NULL);
+    assert_int_equal(p.stream->unsent_bytes, 0);
+    http_stream_close(p.stream);
+    assert_string_equal(h1_peer_output(&p), "HTTP/1.1 400 Bad Request\r\n" DATE
+                                            "Content-Length: 4\r\nConnection: close\r\n\r\n");
+    assert_false(p.codec->is_broken);
+    h1_peer_reset(&p);
+}
+
+static void a_client_that_leaves_before_its_400(void **state)
+{
+    (void)state;
+    struct h1_peer p;
+    h1_peer_init(&p, HTTP_SERVER);
+    h1_peer_feed(&p, S("BAD\r\n\r\n"), 0);
+    h1_peer_clear(&p);
+    codec_feed_eof(p.codec);
+    assert_string_equal(h1_peer_events(&p), "");
+    codec_feed_abort(p.codec);
+    assert_string_equal(h1_peer_events(&p), "reset peer\n");
+    http_stream_close(p.stream);
+    h1_peer_reset(&p);
+}
+
 /* ---- when input is wanted ---- */
 
 static void pipelined_requests_wait_their_turn(void **state)
@@ -473,8 +505,8 @@ static void pipelined_requests_wait_their_turn(void **state)
     h1_peer_reset(&p);
 }
 
-/* Answered and closed from within on_head: one feed serves them all, without
- * going deeper each time. */
+/* Answered and closed from within on_head: without going deeper each time. Such answers
+ * are complete at once, sent or not; while many are unsent, no request is taken. */
 static void answers_from_within_events(void **state)
 {
     (void)state;
@@ -483,7 +515,18 @@ static void answers_from_within_events(void **state)
     p.answers_heads = true;
     struct buffer b = BUFFER_INIT;
     for (int i = 0; i < 1000; i++) buffer_puts(&b, GET);
-    assert_int_equal(h1_peer_feed(&p, buffer_slice(&b), 0), b.len);
+    size_t   at = 0;
+    unsigned rounds = 0;
+    while ((at += codec_feed(p.codec, b.data + at, b.len - at)) < b.len) {
+        assert_in_range(p.codec->out.bytes, 16384, 16384 + 200);
+        assert_false(codec_wants_input(p.codec));
+        assert_int_equal(codec_feed(p.codec, b.data + at, b.len - at), 0);
+        assert_int_equal(p.want_input_count, rounds);
+        h1_peer_output(&p);
+        assert_int_equal(p.want_input_count, ++rounds);
+        assert_true(codec_wants_input(p.codec));
+    }
+    assert_in_range(rounds, 3, 10);
     assert_int_equal(p.idle_count, 1000);
     assert_true(codec_is_reusable(p.codec));
     h1_peer_output(&p);
@@ -647,6 +690,8 @@ int main(void)
         cmocka_unit_test(a_client_that_shuts_its_side_is_still_answered),
         cmocka_unit_test(an_end_between_requests),
         cmocka_unit_test(a_head_that_takes_too_long),
+        cmocka_unit_test(a_malformed_head_of_head),
+        cmocka_unit_test(a_client_that_leaves_before_its_400),
         cmocka_unit_test(pipelined_requests_wait_their_turn),
         cmocka_unit_test(answers_from_within_events),
         cmocka_unit_test(is_freed_from_within_an_event),
