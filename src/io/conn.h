@@ -43,8 +43,8 @@ struct conn_ops {
     size_t (*on_input)(struct conn *c, const char *data, size_t len);
     /* The peer has finished sending; writing may still work. */
     void (*on_eof)(struct conn *c);
-    /* Some of *out was written (encrypted, with TLS); it may be empty now. Also when
-     * is_write_dead made it be dropped. */
+    /* Some of *out was written (encrypted, with TLS; told again when that has gone to the
+     * kernel); it may be empty now. Also when is_write_dead made it be dropped. */
     void (*on_sent)(struct conn *c);
     /* Dead, unusable both ways. The owner must conn_close() (now or soon). An error on
      * writing is reported only once nothing more can be read: a peer that answered
@@ -123,9 +123,11 @@ void conn_want_flush(struct conn *c);
 void conn_flush_all(struct loop *l);
 
 void conn_pause(struct conn *c);
-/* Pauses, but a connection that the peer resets meanwhile is told by on_fault. An
- * end (FIN) is not: it may be half a close. */
+/* Pauses, but a connection that the peer resets meanwhile, or that cannot be written to
+ * any more, is told by on_fault. An end (FIN) is not: it may be half a close. */
 void conn_pause_watching(struct conn *c);
+/* Is something written not yet in the kernel's hands? With TLS *out may be empty before. */
+bool conn_has_unsent(const struct conn *c);
 /* Reading goes on at the end of the present event. */
 void conn_resume(struct conn *c);
 /* No more writing: FIN (and close_notify) once *out is empty. */

@@ -271,8 +271,11 @@ void conn_peek(struct conn *c)
 {
     char byte;
     if (c->is_closed || c->has_told_fault) return;
-    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
-    if (n >= 0 || errno == EAGAIN || errno == EINTR) return;
+    /* A peer that said more, or FIN, before it went away is found out by writing only. */
+    if (!c->is_write_dead) {
+        ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
+        if (n >= 0 || errno == EAGAIN || errno == EINTR) return;
+    }
     conn_fail(c, CONN_RESET);
     c->has_told_fault = 1;
     c->ops->on_fault(c, CONN_RESET);
@@ -282,6 +285,10 @@ void conn_read(struct conn *c)
 {
     if (c->is_closed || c->has_told_fault) return;
     job_cancel(&c->read_job);
+    if (c->is_write_dead && c->is_paused && c->is_watching && !c->is_handshaking) {
+        conn_peek(c);
+        return;
+    }
     if (c->kept_bytes && !c->has_preamble && !c->is_paused) give_kept(c);
     if (c->has_told_eof)
         read_past_end(c);

@@ -38,6 +38,12 @@ bool conn_has_output(const struct conn *c)
            (c->tls && !outq_is_empty(tls_out(c->tls)));
 }
 
+bool conn_has_unsent(const struct conn *c)
+{
+    if (c->is_write_dead) return false;
+    return !outq_is_empty(c->out) || (c->tls && !outq_is_empty(tls_out(c->tls)));
+}
+
 static void drop_preamble(struct conn *c)
 {
     if (!c->has_preamble) return;
@@ -57,7 +63,7 @@ static void note_write_error(struct conn *c, int error)
     c->was_reset = error != EPIPE;
     c->is_readable = 1;
     drop_preamble(c);
-    if (!c->is_paused) job_queue(c->loop, &c->read_job);
+    if (!c->is_paused || c->is_watching) job_queue(c->loop, &c->read_job);
 }
 
 /* One system call. Returns how many bytes the socket took. */
@@ -177,7 +183,7 @@ static void drop_output(struct conn *c)
 
 static void flush(struct conn *c)
 {
-    size_t before = c->out->bytes;
+    size_t before = c->out->bytes, cipher_before = c->tls ? tls_out(c->tls)->bytes : 0;
     if (!c->is_connecting && !c->is_write_dead) {
         if (c->tls)
             write_tls(c);
@@ -187,7 +193,9 @@ static void flush(struct conn *c)
     }
     if (c->is_write_dead) drop_output(c);
     outq_own(c->out);
-    if (c->out->bytes < before && c->ops->on_sent) c->ops->on_sent(c);
+    bool has_sent = c->out->bytes < before;
+    has_sent |= c->tls && tls_out(c->tls)->bytes < cipher_before;
+    if (has_sent && c->ops->on_sent) c->ops->on_sent(c);
 }
 
 static void take_marks(struct list *from, struct list *to)
