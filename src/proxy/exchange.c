@@ -82,6 +82,14 @@ static void free_exchange(struct exchange *x)
     block_give(&x->worker->exchange_blocks, x);
 }
 
+/* An origin that is still to answer is told that nobody waits any more. */
+static void abandon_origin(struct exchange *x)
+{
+    if (!x->is_origin_waiting) return;
+    x->is_origin_waiting = false;
+    if (x->route->origin->cancel) x->route->origin->cancel(x, x->route->origin_config);
+}
+
 /* Whatever was running for it is let go of; what the client has not got yet is
  * up to its connection. Memory goes at the end of the turn. */
 static void finish(struct exchange *x)
@@ -91,8 +99,7 @@ static void finish(struct exchange *x)
     x->state = EXCHANGE_DONE;
     deadline_remove(&x->deadline);
     attempt_cancel(x->attempt);
-    if (x->is_origin_waiting && x->route->origin->cancel)
-        x->route->origin->cancel(x, x->route->origin_config);
+    abandon_origin(x);
     exchange_log(x);
     counter_move(&w->stats->requests_active, -1);
     downstream_exchange_ended(x->downstream, x->request_ended);
@@ -125,6 +132,7 @@ static void finish_if_sent(struct exchange *x)
 
 void exchange_fail(struct exchange *x, unsigned status, const char *reason)
 {
+    abandon_origin(x);
     if (x->status)
         break_off(x, reason);
     else
@@ -196,7 +204,7 @@ static void on_deadline(struct deadline *d)
         break_off(x, x->stream->unsent_bytes ? "write_timeout" : "response_timeout");
     } else if (x->state == EXCHANGE_REPLY_LOCAL) {
         if (x->is_origin_waiting)
-            exchange_reply_status(x, 504, "origin_timeout");
+            exchange_fail(x, 504, "origin_timeout");
         else if (x->reply.head)
             send_reply(x); /* the rest of the request is not worth more waiting */
         else
@@ -390,6 +398,19 @@ static bool is_too_slow(const struct exchange *x)
     return x->consumed_bytes == x->received_bytes && x->received_bytes < rate * (ms / 1000);
 }
 
+/* The answer is our own. It does not wait for a body that trickles, and a body that goes
+ * on does not keep a client that takes nothing of it. */
+static void discard_body(struct exchange *x, size_t len, bool is_slow)
+{
+    x->consumed_bytes += len;
+    http_stream_consumed(x->stream, len);
+    if (!x->reply.head) return;
+    if (is_slow)
+        send_reply(x);
+    else
+        exchange_progress(x);
+}
+
 static void on_body(struct http_stream *s, struct slice data)
 {
     struct exchange *x = of_stream(s);
@@ -406,12 +427,11 @@ static void on_body(struct http_stream *s, struct slice data)
         return;
     }
     if (x->state == EXCHANGE_REPLY_LOCAL) {
-        x->consumed_bytes += data.len;
-        http_stream_consumed(s, data.len);
-    } else {
-        hold(x, data);
-        if (x->attempt) attempt_body(x->attempt, data);
+        discard_body(x, data.len, is_slow);
+        return;
     }
+    hold(x, data);
+    if (x->attempt) attempt_body(x->attempt, data);
     exchange_progress(x);
 }
 
@@ -487,7 +507,8 @@ void exchange_begin(struct downstream *d, struct http_stream *s)
     x->stream = s;
     x->downstream = d;
     x->worker = w;
-    x->use = w->current;
+    /* Of a listener that a reload removed: the plan that its configuration is in. */
+    x->use = d->listener->use;
     plan_use_ref(x->use);
     x->route = x->use->plan->no_route;
     x->ask.random = &w->loop->random;
