@@ -44,6 +44,8 @@ static void close_now(struct downstream *d, bool is_reset)
     if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
     list_remove(&d->idle_link);
     count_bytes(d);
+    d->listener->open_count--;
+    d->worker->open_count--;
     conn_close(&d->conn, is_reset);
 }
 
@@ -68,6 +70,7 @@ static void enter(struct downstream *d, enum downstream_state state)
     };
     bool was_idle = d->state == DOWNSTREAM_IDLE, is_idle = state == DOWNSTREAM_IDLE;
     d->state = (uint8_t)state;
+    d->is_slow = false;
     if (was_idle != is_idle) {
         list_remove(&d->idle_link);
         if (is_idle) list_append(&d->worker->idle, &d->idle_link);
@@ -96,7 +99,23 @@ static void close_when_written(struct downstream *d)
 {
     if (d->state >= DOWNSTREAM_CLOSING) return;
     enter(d, DOWNSTREAM_CLOSING);
-    if (outq_is_empty(&d->codec->out)) finish_close(d);
+    if (!conn_has_unsent(&d->conn)) finish_close(d);
+}
+
+/* No exchange is running; the end of what was answered may still be on its way. */
+static void close_idle(struct downstream *d)
+{
+    if (conn_has_unsent(&d->conn))
+        close_when_written(d);
+    else
+        close_now(d, false);
+}
+
+/* Will the codec take no further request, and none is running? */
+static bool is_over(const struct downstream *d)
+{
+    return d->codec && d->state < DOWNSTREAM_CLOSING && d->exchange_count == 0 &&
+           !codec_is_reusable(d->codec);
 }
 
 /* ---- what the codec asks ---- */
@@ -130,7 +149,7 @@ static void on_idle(struct http_codec *c)
     if (d->conn.is_closed) return;
     if (c->is_broken)
         close_now(d, true);
-    else if (codec_is_reusable(c) && !d->conn.has_eof)
+    else if (codec_is_reusable(c)) /* an end that is yet to be told comes after kept input */
         enter(d, DOWNSTREAM_IDLE);
     else
         close_when_written(d);
@@ -163,6 +182,27 @@ static void rest(struct downstream *d)
     deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
 }
 
+/* PROXY header and TLS are through. */
+static void open_for_requests(struct downstream *d)
+{
+    enter(d, DOWNSTREAM_IDLE);
+    if (d->worker->is_draining || d->listener->is_stopped) close_now(d, false);
+}
+
+/* Is it, idle for a while, to be kept without its codec, or until its answers have left? */
+static bool may_rest(struct downstream *d)
+{
+    uint64_t keep_alive_ms = settings_of(d)->timeouts.keep_alive;
+    if (!d->codec || d->is_slow || keep_alive_ms <= BLANK_MS) return false;
+    if (codec_is_blank(d->codec)) {
+        rest(d);
+        return true;
+    }
+    d->is_slow = conn_has_unsent(&d->conn);
+    deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
+    return d->is_slow;
+}
+
 /* ---- what the connection tells ---- */
 
 static void on_open(struct conn *c)
@@ -171,7 +211,7 @@ static void on_open(struct conn *c)
     struct counter    *kind =
         tls_is_resumed(c->tls) ? &d->worker->stats->tls_resumed : &d->worker->stats->tls_full;
     counter_add(kind, 1);
-    enter(d, DOWNSTREAM_IDLE);
+    open_for_requests(d);
 }
 
 static struct tls_server *tls_of(const struct downstream *d)
@@ -187,7 +227,10 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
     size_t used = codec_feed(d->codec, data, len);
     if (d->conn.is_closed) return len;
     if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count) enter(d, DOWNSTREAM_HEAD);
-    if (!codec_wants_input(d->codec)) conn_pause_watching(&d->conn);
+    if (is_over(d)) close_idle(d);
+    if (d->conn.is_closed) return len;
+    if (d->state < DOWNSTREAM_CLOSING && !codec_wants_input(d->codec))
+        conn_pause_watching(&d->conn);
     return used;
 }
 
@@ -199,48 +242,44 @@ static void drop_preface(struct downstream *d)
     d->preface = NULL;
 }
 
-/* The PROXY header is through; `rest` came behind it. */
-static void open_behind_proxy(struct downstream *d, struct slice rest)
+/* The PROXY header is through; `rest` came behind it. Returns how much was taken. */
+static size_t open_behind_proxy(struct downstream *d, struct slice rest)
 {
     struct tls_server *tls = tls_of(d);
     if (tls) {
         enter(d, DOWNSTREAM_HANDSHAKE);
         conn_start_tls(&d->conn, tls, rest);
-        return;
+        return rest.len;
     }
-    enter(d, DOWNSTREAM_IDLE);
-    /* A request's head that is this early fits; what does not is refused. */
-    if (rest.len && feed(d, rest.data, rest.len) < rest.len && !d->conn.is_closed)
-        close_now(d, true);
+    open_for_requests(d);
+    return rest.len && !d->conn.is_closed ? feed(d, rest.data, rest.len) : rest.len;
 }
 
-static void take_proxy_header(struct downstream *d, const char *data, size_t len)
+static size_t take_proxy_header(struct downstream *d, const char *data, size_t len)
 {
     struct proxy_header header;
     if (!d->preface) d->preface = mem_zalloc(sizeof(*d->preface));
     buffer_put(d->preface, data, len);
     enum proxy_status status = proxy_protocol_parse(d->preface->data, d->preface->len, &header);
-    if (status == PROXY_NEEDS_MORE) return;
+    if (status == PROXY_NEEDS_MORE) return len;
     if (status == PROXY_INVALID) {
         log_debug(d->worker->log, "PROXY header refused: %s", header.reason);
         close_now(d, true);
-        return;
+        return len;
     }
     if (!header.is_local) d->peer = header.src;
-    struct buffer *kept = d->preface;
-    d->preface = NULL;
-    open_behind_proxy(d, slice_from(buffer_slice(kept), header.used));
-    buffer_reset(kept);
-    free(kept);
+    /* The rest where it was received: it may be lent to a queue, the preface goes now. */
+    size_t taken = len - (d->preface->len - header.used);
+    drop_preface(d);
+    return taken + open_behind_proxy(d, slice_make(data + taken, len - taken));
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len)
 {
     struct downstream *d = of_conn(c);
     if (d->state >= DOWNSTREAM_IDLE && d->state < DOWNSTREAM_CLOSING) return feed(d, data, len);
-    if (d->state == DOWNSTREAM_PROXY_HEADER) {
-        take_proxy_header(d, data, len);
-    } else if (d->state == DOWNSTREAM_LINGER) {
+    if (d->state == DOWNSTREAM_PROXY_HEADER) return take_proxy_header(d, data, len);
+    if (d->state == DOWNSTREAM_LINGER) {
         d->discarded_bytes += (uint32_t)len;
         if (d->discarded_bytes > LINGER_BYTES) close_now(d, true);
     }
@@ -257,19 +296,21 @@ static void on_eof(struct conn *c)
             codec_feed_eof(d->codec);
     }
     if (c->is_closed || d->state == DOWNSTREAM_BUSY || d->state == DOWNSTREAM_CLOSING) return;
-    close_now(d, false);
+    if (d->state == DOWNSTREAM_IDLE || d->state == DOWNSTREAM_HEAD)
+        close_idle(d);
+    else
+        close_now(d, false);
 }
 
 static void on_sent(struct conn *c)
 {
     struct downstream *d = of_conn(c);
-    if (!d->codec) return;
-    codec_sent(d->codec);
-    if (c->is_closed || d->state != DOWNSTREAM_CLOSING) return;
-    if (outq_is_empty(&d->codec->out))
+    if (d->codec) codec_sent(d->codec);
+    if (c->is_closed) return;
+    if (d->state == DOWNSTREAM_CLOSING && !conn_has_unsent(c))
         finish_close(d);
-    else
-        enter(d, DOWNSTREAM_CLOSING); /* progress: the deadline starts anew */
+    else if (d->state == DOWNSTREAM_CLOSING || d->is_slow)
+        enter(d, d->state); /* progress: the deadline starts anew */
 }
 
 static void on_fault(struct conn *c, enum conn_fault fault)
@@ -290,15 +331,17 @@ static void on_deadline(struct conn *c)
     struct downstream *d = of_conn(c);
     if (d->state == DOWNSTREAM_HEAD) {
         codec_expire(d->codec);
+        /* An empty line is no head that could be answered. */
+        if (!c->is_closed && d->state == DOWNSTREAM_HEAD) close_idle(d);
         conn_flush_all(c->loop);
         return;
     }
-    if (d->state == DOWNSTREAM_IDLE && d->codec && codec_is_blank(d->codec) &&
-        settings_of(d)->timeouts.keep_alive > BLANK_MS) {
-        rest(d);
+    if (d->state == DOWNSTREAM_IDLE) {
+        if (may_rest(d)) return;
+        counter_add(&d->worker->stats->connections_closed_idle, 1);
+        close_idle(d);
         return;
     }
-    if (d->state == DOWNSTREAM_IDLE) counter_add(&d->worker->stats->connections_closed_idle, 1);
     close_now(d, d->state == DOWNSTREAM_CLOSING);
 }
 
@@ -328,17 +371,28 @@ static const struct conn_ops conn_ops = {
 
 /* ---- the interface ---- */
 
-/* Room for one more? The connection that has been idle longest makes it. */
+/* The connection that has been idle longest; of one listener, or of all (NULL). */
+static struct downstream *oldest_idle(struct worker *w, const struct worker_listener *wl)
+{
+    LIST_EACH (it, &w->idle) {
+        struct downstream *d = container_of(it, struct downstream, idle_link);
+        if (!wl || d->listener == wl) return d;
+    }
+    return NULL;
+}
+
+/* Room for one more? An idle connection makes it: where the listener has its own bound,
+ * one of that listener's. */
 static bool make_room(struct worker_listener *wl)
 {
     struct worker *w = wl->worker;
     uint64_t       most = wl->config->settings ? wl->config->settings->max_connections : 0;
-    bool           is_full =
-        w->connection_count >= w->connection_max || (most && wl->connection_count >= most);
-    if (!is_full) return true;
+    bool           is_listener_full = most && wl->open_count >= most;
+    if (!is_listener_full && w->open_count < w->connection_max) return true;
     counter_add(&w->stats->connections_shed, 1);
-    if (list_is_empty(&w->idle)) return false;
-    close_now(container_of(w->idle.next, struct downstream, idle_link), false);
+    struct downstream *idle = oldest_idle(w, is_listener_full ? wl : NULL);
+    if (!idle) return false;
+    close_now(idle, false);
     return true;
 }
 
@@ -359,7 +413,9 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
     list_init(&d->idle_link);
     list_append(&w->downstreams, &d->link);
     wl->connection_count++;
+    wl->open_count++;
     w->connection_count++;
+    w->open_count++;
     counter_add(&w->stats->connections_accepted, 1);
     counter_move(&w->stats->connections_active, 1);
 
@@ -378,7 +434,7 @@ void downstream_drain(struct downstream *d)
 {
     if (d->conn.is_closed) return;
     if (d->codec) codec_shutdown(d->codec);
-    if (d->state == DOWNSTREAM_IDLE) close_now(d, false);
+    if (d->state == DOWNSTREAM_IDLE || is_over(d)) close_idle(d);
 }
 
 void downstream_drop(struct downstream *d, bool is_reset)

@@ -32,6 +32,7 @@ struct downstream {
     uint32_t                discarded_bytes;
     uint8_t                 state;
     bool                    must_linger; /* input may be unread: a plain close would reset */
+    bool                    is_slow;     /* idle for a while, its last answers have not left yet */
 };
 
 /* A connection was accepted on `wl`. Owns `fd`. */

@@ -158,7 +158,8 @@ static void adopt_plan(struct message *m, void *receiver)
     free(container_of(m, struct plan_message, message));
     w->current = plan_use_new(w, p);
     w->limits = p->limits;
-    w->connection_max = p->settings->limits.max_connections / p->worker_count;
+    uint64_t most = p->settings->limits.max_connections;
+    w->connection_max = (most + p->worker_count - 1) / p->worker_count;
     if (!w->is_draining) sync_listeners(w, p);
     if (old) plan_use_unref(w, old);
 }

@@ -31,6 +31,7 @@ struct worker_listener {
     struct plan_use            *use;    /* the plan that `config` belongs to */
     const struct plan_listener *config;
     uint64_t                    connection_count;
+    uint64_t                    open_count; /* of them, not closed: what bounds are about */
     bool                        is_stopped;
 };
 
@@ -58,6 +59,7 @@ struct worker {
     struct list        ended; /* exchanges to be freed at the end of the turn */
     struct job         free_ended;
     uint64_t           connection_count;
+    uint64_t           open_count;     /* of them, not closed */
     uint64_t           connection_max; /* this worker's share of limits.max_connections */
     uint64_t           id_prefix;      /* of request ids */
     uint64_t           id_next;
