@@ -36,8 +36,7 @@ void cli_print_help(const struct cli_command *command)
 {
     printf("Usage: wharfgate %s%s%s\n\n%s.\n", command->name, *command->arguments ? " " : "",
            command->arguments, command->summary);
-    if (command->help) printf("\n%s", command->help);
-    printf("  -h, --help           this text\n");
+    printf("\n%s  -h, --help           this text\n", command->help ? command->help : "");
 }
 
 static const struct cli_command *find_command(const char *name)

@@ -326,7 +326,7 @@ static const struct conf_row root_rows[] = {
       CONF_FIELD(settings, pid_file),
       .flags = CONF_AT_RESTART,
       .doc = "File for the supervisor's process id.",
-      .example = "/run/wharfgate.pid" },
+      .example = "/run/wharfgate/wharfgate.pid" },
     { .key = "listeners",
       .shape = CONF_MAP,
       .section = &conf_listener_section,
