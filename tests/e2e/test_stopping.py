@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import PATIENCE, Gate, Origin, insecure, read_head, read_message, reply, until
+from harness import PATIENCE, Gate, Origin, Peer, insecure, read_head, read_message, reply, until
 
 CONFIG = """
 listeners: { http: { address: "127.0.0.1:0" } }
@@ -174,6 +174,25 @@ def test_tls_connections_end_cleanly(slow, cert):
         assert read_message(busy).body == b"done"
         # SSLEOFError here would be an end without close_notify.
         assert busy.recv(1) == b""
+        assert gate.process.wait(PATIENCE) == 0
+
+
+def test_handshake_that_runs_does_not_hold_up_the_end(slow, cert):
+    """A client amid its TLS handshake has asked for nothing yet: it is told so by close_notify."""
+    config = """
+        listeners:
+          https: { address: "127.0.0.1:0", tls: { certificates: [ { cert: "{cert}", key: "{key}" } ] } }
+        upstreams: { app: { servers: ["{origin}"] } }
+        routes: [ { upstream: app } ]
+        """
+    with Gate(config, origin=slow.address, cert=cert[0], key=cert[1]) as gate, \
+            socket.create_connection(gate.address("https"), PATIENCE) as plain:
+        # The admin's own connection is the other one.
+        until(lambda: gate.metric("wharfgate_connections_active") == 2, "the connection")
+        gate.process.send_signal(signal.SIGTERM)
+        until(lambda: is_refused(plain.getpeername()), "connections to be refused")
+        with Peer(insecure().wrap_socket(plain, server_hostname="localhost")) as c:
+            assert c.recv(1) == b""
         assert gate.process.wait(PATIENCE) == 0
 
 
