@@ -239,10 +239,10 @@ def local_gate(local):
 
 # ---- tickets ----
 
-def resume(gate, context, session, listener="https"):
+def resume(gate, context, session, listener="https", name="localhost"):
     """One request on a new connection; returns (was it resumed, its newest session)."""
     sock = socket.create_connection(gate.address(listener), PATIENCE)
-    with context.wrap_socket(sock, server_hostname="localhost", session=session) as tls:
+    with context.wrap_socket(sock, server_hostname=name, session=session) as tls:
         tls.sendall(GET.encode())
         assert tls.recv(65536).startswith(b"HTTP/1.1 200")
         return tls.session_reused, tls.session
@@ -402,7 +402,8 @@ def test_ticket_does_not_carry_a_client_past_another_authority(origin, local, pk
     with Gate("""
         listeners:
           one: { address: "127.0.0.1:0", tls: { certificates: [{pair}], client_auth: required, client_ca: '{ca}' } }
-          two: { address: "127.0.0.1:0", tls: { certificates: [{pair}], client_auth: optional, client_ca: '{other}' } }
+          two: { address: "127.0.0.1:0", tls: { certificates: [{pair}], client_auth: required, client_ca: '{other}' } }
+          some: { address: "127.0.0.1:0", tls: { certificates: [{pair}], client_auth: optional, client_ca: '{ca}' } }
           none: { address: "127.0.0.1:0", tls: { certificates: [{pair}] } }
         upstreams: { app: { servers: ["{origin}"] } }
         routes: [ { upstream: app } ]
@@ -410,14 +411,29 @@ def test_ticket_does_not_carry_a_client_past_another_authority(origin, local, pk
               origin=origin.address) as gate:
         context = client(version=ssl.TLSVersion.TLSv1_3)
         session = resume(gate, context, None, "none")[1]
-        assert not resume(gate, context, session, "two")[0]
+        assert not resume(gate, context, session, "some")[0]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             resume(gate, context, session, "one")
         context = client(cert=people["alice"], version=ssl.TLSVersion.TLSv1_3)
         session = resume(gate, context, None, "one")[1]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             resume(gate, context, session, "two")
+        assert not resume(gate, context, session, "some")[0]
         assert resume(gate, context, session, "one")[0]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_client_certificate_where_the_name_selects_another_context(origin, shop, local, pki, people, version):
+    """Asking, verifying and resuming hold for every certificate of the listener, not for the default alone."""
+    auth = f"client_auth: required, client_ca: '{pki.cert}'"
+    with gate_for(origin, shop["default"], local, tls=auth) as gate:
+        refusal(gate, None, version)
+        assert "unknown ca" in refusal(gate, people["stranger"], version)
+        assert origin.requests == []
+        context = client(cert=people["alice"], version=version)
+        session = resume(gate, context, None)[1]
+        assert resume(gate, context, session)[0]
+        assert [r.get("x-client-cert-subject") for r in origin.requests] == ["O=Test,CN=alice"] * 2
 
 
 def test_client_certificate_fields_can_be_turned_off(origin, local, pki, people):
