@@ -44,6 +44,8 @@ def is_refused(address):
         socket.create_connection(address, 5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it waited to be accepted when the socket was closed
     return False
 
 
