@@ -98,6 +98,26 @@ void outq_borrow(struct outq *q, const void *data, size_t len)
     q->borrowed_bytes += len;
 }
 
+/* Appends a block of another queue, or, where they fit behind what is there, its bytes:
+ * many small pieces do not keep a block each. */
+static void adopt_block(struct outq *q, struct outq_block *b)
+{
+    size_t own = b->end - b->begin;
+    b->lent_bytes = 0;
+    b->next = NULL;
+    if (!own || (q->last && capacity(q) - q->last->end >= own)) {
+        outq_put(q, b->data + b->begin, own);
+        block_give(q->pool, b);
+        return;
+    }
+    if (q->last)
+        q->last->next = b;
+    else
+        q->first = b;
+    q->last = b;
+    q->bytes += own;
+}
+
 void outq_own(struct outq *q)
 {
     if (!q->borrowed_bytes) return;
@@ -108,19 +128,8 @@ void outq_own(struct outq *q)
         struct outq_block *next = b->next;
         const char        *lent = b->lent;
         size_t             lent_bytes = b->lent_bytes;
-        b->lent_bytes = 0;
-        b->next = NULL;
-        if (b->begin < b->end || lent_bytes) {
-            if (q->last)
-                q->last->next = b;
-            else
-                q->first = b;
-            q->last = b;
-            q->bytes += b->end - b->begin;
-            outq_put(q, lent, lent_bytes);
-        } else {
-            block_give(q->pool, b);
-        }
+        adopt_block(q, b);
+        outq_put(q, lent, lent_bytes);
         b = next;
     }
 }

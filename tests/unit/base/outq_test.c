@@ -219,11 +219,29 @@ static void any_order_of_calls_keeps_the_bytes(void **state)
     }
 }
 
+static void small_pieces_keep_no_block_each(void **state)
+{
+    (void)state;
+    char text[800] = "", lent[9] = "abcdefgh";
+    for (int i = 0; i < 20; i++) {
+        outq_put(&q, "<", 1);
+        outq_borrow(&q, lent, 8);
+        outq_put(&q, ">", 1);
+        strncat(text, "<abcdefgh>", 11);
+    }
+    outq_own(&q);
+    assert_whole(text);
+    struct iovec iov[IOV_MAX_TEST];
+    assert_in_range(outq_iovec(&q, iov, IOV_MAX_TEST), 1, 2);
+    assert_int_equal(q.borrowed_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(empty_holds_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(small_pieces_share_a_block, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_pieces_keep_no_block_each, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_piece_is_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(borrowed_bytes_are_written_from_where_they_lie, setup,
                                         teardown),
