@@ -383,9 +383,11 @@ class Client:
         except GateCloses:
             pass
         except (OSError, EOFError) as e:
-            # More than the gate discards of unwanted bodies may cost an answer.
-            is_small = sum(r.length for r in requests) < 900000
-            if is_small and request.script in WHOLE + EMPTY + OWN:
+            # A body that is not wanted is discarded for two seconds: a slow reader who goes on
+            # sending may lose answers to the reset that follows.
+            is_lingering = any(r.length and (r.length > 65536 or r.script == "early")
+                               for r in requests)
+            if not is_lingering and request.script in WHOLE + EMPTY + OWN:
                 self.ledger.fault(f"{request.head!r}: no answer: {e!r}"[:600])
             raise
         finally:
