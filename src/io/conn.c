@@ -62,6 +62,12 @@ static enum conn_fault connect_fault(int error)
     }
 }
 
+static void fail_connect(struct conn *c, int error)
+{
+    c->connect_errno = (int16_t)error;
+    conn_fail(c, connect_fault(error));
+}
+
 /* The outcome of connect(2), asked for once. */
 static void finish_connect(struct conn *c)
 {
@@ -69,7 +75,7 @@ static void finish_connect(struct conn *c)
     socklen_t len = sizeof(error);
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) error = errno;
     if (error)
-        conn_fail(c, connect_fault(error));
+        fail_connect(c, error);
     else
         begin(c);
 }
@@ -158,7 +164,7 @@ void conn_connect(struct conn *c, struct loop *l, const struct conn_ops *ops, st
     int error = start_connect(c, to->address);
     if (!error && !watch_add(l, &c->watch, c->fd, true, run_watch)) error = ENOMEM;
     if (error) {
-        conn_fail(c, connect_fault(error));
+        fail_connect(c, error);
         job_queue(l, &c->read_job);
         return;
     }

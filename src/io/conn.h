@@ -87,6 +87,7 @@ struct conn {
     unsigned        wants_fin : 1;       /* after *out */
     unsigned        has_sent_notify : 1; /* close_notify */
     unsigned        has_sent_fin : 1;
+    int16_t         connect_errno;  /* of a failed connect(2), for messages */
     uint64_t        received_bytes; /* of plaintext; the owner takes both */
     uint64_t        sent_bytes;
     struct watch    watch;

@@ -11,7 +11,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 64, RETRY_MS = 50, UMASK_DECIDES = 0777 };
+enum {
+    PENDING_MAX = 4096, /* of a backlog */
+    BATCH_MAX = 64,
+    RETRY_MS = 50,
+    UMASK_DECIDES = 0777
+};
 
 static bool explain_bind(struct error *e, const struct address *a, int error)
 {
@@ -189,6 +194,11 @@ bool listener_start(struct listener *l, struct loop *loop, int fd,
     l->on_accept = on_accept;
     deadline_init(&l->retry, run_retry);
     return start_watching(l);
+}
+
+void listener_take_pending(struct listener *l)
+{
+    for (unsigned i = 0; l->is_watching && i < PENDING_MAX && accept_one(l); i++) continue;
 }
 
 void listener_stop(struct listener *l)

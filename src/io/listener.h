@@ -33,5 +33,8 @@ int listener_bind_unix(const struct address *a, int backlog, mode_t mode, struct
  * owns them. It may stop the listener, not free it. */
 bool listener_start(struct listener *l, struct loop *loop, int fd,
                     void (*on_accept)(struct listener *, int fd, const struct address *peer));
+/* Takes what the kernel has accepted already: before a stop, so that nobody who got
+ * through is turned away. */
+void listener_take_pending(struct listener *l);
 /* The descriptor is to be closed by loop_close_fd(). May be called twice. */
 void listener_stop(struct listener *l);

@@ -25,8 +25,8 @@ static void count(struct attempt *a, unsigned status)
     struct exchange *x = a->x;
     struct series   *s = stats_upstream(x->worker->stats, upstream_of(a)->series);
     uint64_t         now_ns = x->worker->loop->clock.now_ns;
-    series_add(s, status, a->sent_bytes, x->response_bytes, (now_ns - a->started_ns) / 1000);
-    if (x->first_byte_ns) histogram_add(&s->first_byte, (x->first_byte_ns - a->started_ns) / 1000);
+    series_add(s, status, a->sent_bytes, x->response_bytes, (now_ns - a->began_ns) / 1000);
+    if (x->first_byte_ns) histogram_add(&s->first_byte, (x->first_byte_ns - a->began_ns) / 1000);
 }
 
 /* Lets go of the stream and the endpoint. */
@@ -51,36 +51,54 @@ static bool may_retry(const struct attempt *a, enum http_reset why)
 {
     const struct exchange *x = a->x;
     if (a->has_response || !x->is_held_whole) return false;
-    if (may_have_acted(a, why) && !http_method_is_idempotent(x->request->method)) return false;
-    /* A kept-alive connection that the replica closed just then is nobody's
-     * failure: the fresh connection that follows is not counted as a retry. */
-    if (a->is_reused && why == HTTP_RESET_CLOSED) return true;
-    return x->retries < upstream_of(a)->retries;
+    return !may_have_acted(a, why) || http_method_is_idempotent(x->request->method);
 }
 
-static void retry(struct attempt *a, enum http_reset why)
+static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh);
+
+/* A kept-alive connection that the replica closed just then is nobody's failure: the
+ * fresh connection that follows, to the same one, is not counted as a retry. */
+static void repeat(struct attempt *a)
+{
+    struct endpoint *e = a->endpoint;
+    release(a);
+    attempt_at(a->x, e, true);
+}
+
+/* Goes to another endpoint; false when none is left, or no more tries are. */
+static bool go_elsewhere(struct attempt *a)
 {
     struct exchange *x = a->x;
-    bool             is_race = a->is_reused && why == HTTP_RESET_CLOSED;
-    if (!is_race) {
-        balance_tried(&x->ask, a->endpoint);
-        x->retries++;
-        counter_add(&x->worker->stats->upstream_retries, 1);
-    }
+    if (x->retries >= upstream_of(a)->retries) return false;
+    balance_tried(&x->ask, a->endpoint);
+    struct endpoint *e = upstream_client_choose(&x->worker->upstreams, upstream_of(a), &x->ask);
+    if (!e) return false;
+    x->retries++;
+    counter_add(&x->worker->stats->upstream_retries, 1);
+    count(a, 0);
     release(a);
-    attempt_start(x, true);
+    attempt_at(x, e, true);
+    return true;
+}
+
+static void warn(const struct attempt *a, const char *what, const char *why)
+{
+    struct worker *w = a->x->worker;
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "upstream %s: %s %s: %s", upstream_of(a)->name, a->endpoint->text, what, why);
 }
 
 /* The try failed before a response: another one, or the answer `status`. */
 static void give_up_or_retry(struct attempt *a, enum http_reset why, unsigned status,
                              const char *reason)
 {
-    if (!a->is_reused)
-        atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
-    if (may_retry(a, why)) {
-        retry(a, why);
+    bool is_allowed = may_retry(a, why);
+    if (is_allowed && a->is_reused && why == HTTP_RESET_CLOSED) {
+        repeat(a);
         return;
     }
+    atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
+    if (is_allowed && go_elsewhere(a)) return;
     count(a, 0);
     release(a);
     exchange_fail(a->x, status, reason);
@@ -147,16 +165,15 @@ static const char *reset_text(enum http_reset why)
 
 static void on_reset(struct http_stream *s, enum http_reset why)
 {
-    give_up_or_retry(of_stream(s), why, 502, reset_text(why));
+    struct attempt *a = of_stream(s);
+    if (!a->is_reused || why != HTTP_RESET_CLOSED) warn(a, "broke off", reset_text(why));
+    give_up_or_retry(a, why, 502, reset_text(why));
 }
 
 static void on_invalid(struct http_stream *s, const struct http_fault *fault)
 {
     struct attempt *a = of_stream(s);
-    struct worker  *w = a->x->worker;
-    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
-                "upstream %s: %s sent a malformed response: %s", upstream_of(a)->name,
-                a->endpoint->text, fault->reason);
+    warn(a, "sent a malformed response", fault->reason);
     give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, reset_text(HTTP_RESET_MALFORMED));
 }
 
@@ -211,14 +228,11 @@ static void on_stream(struct upstream_wait *w, struct http_stream *s)
     send_request(a);
 }
 
-static void on_failed(struct upstream_wait *wait, enum conn_fault fault, const char *why)
+static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char *why)
 {
-    struct attempt *a = container_of(wait, struct attempt, wait);
+    struct attempt *a = container_of(w, struct attempt, wait);
     bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
-    struct worker *w = a->x->worker;
-    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
-                "upstream %s: cannot connect to %s: %s", upstream_of(a)->name, a->endpoint->text,
-                why);
+    warn(a, "cannot be connected to", why);
     give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502,
                      is_timeout ? "connect_timeout" : "connect_failed");
 }
@@ -237,19 +251,13 @@ static struct slice make_preamble(struct exchange *x, enum setting_proxy_protoco
     return slice_make(text, len);
 }
 
-void attempt_start(struct exchange *x, bool must_be_fresh)
+static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh)
 {
-    struct upstream        *up = x->route->upstream;
-    struct upstream_client *client = &x->worker->upstreams;
-    struct endpoint        *e = upstream_client_choose(client, up, &x->ask);
-    x->attempt = NULL;
-    if (!e) {
-        exchange_fail(x, 503, "no_endpoint");
-        return;
-    }
-    struct attempt *a = arena_zalloc(&x->arena, sizeof(*a));
+    struct upstream *up = x->route->upstream;
+    struct attempt  *a = arena_zalloc(&x->arena, sizeof(*a));
     a->x = x;
     a->endpoint = e;
+    a->began_ns = x->worker->loop->clock.now_ns;
     a->wait.ops = &wait_ops;
     a->wait.connect_ms = exchange_timeouts(x)->connect;
     a->wait.must_be_fresh = must_be_fresh;
@@ -260,8 +268,24 @@ void attempt_start(struct exchange *x, bool must_be_fresh)
     x->attempt = a;
     x->endpoint = e;
     exchange_enter(x, EXCHANGE_ATTEMPT);
-    struct http_stream *s = upstream_client_acquire(client, up, e, &a->wait);
+    struct http_stream *s = upstream_client_acquire(&x->worker->upstreams, up, e, &a->wait);
     if (s) on_stream(&a->wait, s);
+}
+
+void attempt_start(struct exchange *x)
+{
+    struct endpoint *e = upstream_client_choose(&x->worker->upstreams, x->route->upstream, &x->ask);
+    if (e)
+        attempt_at(x, e, false);
+    else
+        exchange_fail(x, 503, "no_endpoint");
+}
+
+void attempt_timed_out(struct attempt *a)
+{
+    if (!a || !a->endpoint) return;
+    atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
+    warn(a, "does not answer", "response_timeout");
 }
 
 void attempt_body(struct attempt *a, struct slice data)

@@ -14,14 +14,17 @@ struct attempt {
     struct endpoint     *endpoint;
     struct http_fields  *trailers;   /* of the response */
     uint64_t             sent_bytes; /* of the request's body, gone to the transport */
-    uint64_t             started_ns;
+    uint64_t             began_ns;   /* chosen */
+    uint64_t             started_ns; /* has a stream; 0: nothing was sent */
     bool                 is_reused;
     bool                 has_sent_end;
     bool                 has_response; /* its head was relayed */
 };
 
-/* Chooses an endpoint and goes for it. `must_be_fresh`: no pooled connection. */
-void attempt_start(struct exchange *x, bool must_be_fresh);
+/* Chooses an endpoint and goes for it. */
+void attempt_start(struct exchange *x);
+/* The replica let a deadline pass: noted against it and told. Accepts NULL. */
+void attempt_timed_out(struct attempt *a);
 /* A piece of the request's body arrived. */
 void attempt_body(struct attempt *a, struct slice data);
 /* The request is complete. */

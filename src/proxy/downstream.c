@@ -15,6 +15,7 @@
 enum {
     PROXY_HEADER_MS = 5000,
     LINGER_MS = 2000,
+    ONLY_REQUEST_MS = 1000,     /* for the first request, once we are stopping */
     BLANK_MS = 1000,            /* idle for so long, a connection gives its codec back */
     LINGER_BYTES = 1024 * 1024, /* discarded of what a client goes on sending */
 };
@@ -53,6 +54,12 @@ static void close_now(struct downstream *d, bool is_reset)
 static uint64_t rest_ms(const struct downstream *d, uint64_t keep_alive_ms)
 {
     return d->codec && keep_alive_ms > BLANK_MS ? BLANK_MS : keep_alive_ms;
+}
+
+/* Is it to take no more requests than it must? */
+static bool is_ending(const struct downstream *d)
+{
+    return d->worker->is_draining || d->listener->is_stopped;
 }
 
 /* The only writer of d->state once the connection runs: arms the state's deadline. */
@@ -127,7 +134,7 @@ static void on_stream(struct http_codec *c, struct http_stream *s)
     if (d->state != DOWNSTREAM_BUSY) enter(d, DOWNSTREAM_BUSY);
     d->exchange_count++;
     d->request_count++;
-    if (most && d->request_count >= most) codec_shutdown(c);
+    if ((most && d->request_count >= most) || is_ending(d)) codec_shutdown(c);
     exchange_begin(d, s);
 }
 
@@ -169,7 +176,6 @@ static void make_codec(struct downstream *d)
     d->codec = h1_codec_new(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
                             &w->loop->large_blocks, d->conn.tls != NULL);
     d->conn.out = &d->codec->out;
-    if (w->is_draining || d->listener->is_stopped) codec_shutdown(d->codec);
 }
 
 /* Idle for a while: the codec's memory serves others until the next request. */
@@ -182,11 +188,20 @@ static void rest(struct downstream *d)
     deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
 }
 
+/* Who got through before we stopped is served once, if he asks soon. */
+static void await_only_request(struct downstream *d)
+{
+    enter(d, DOWNSTREAM_IDLE);
+    deadline_set(d->worker->loop, &d->conn.deadline, ONLY_REQUEST_MS);
+}
+
 /* PROXY header and TLS are through. */
 static void open_for_requests(struct downstream *d)
 {
-    enter(d, DOWNSTREAM_IDLE);
-    if (d->worker->is_draining || d->listener->is_stopped) close_now(d, false);
+    if (is_ending(d))
+        await_only_request(d);
+    else
+        enter(d, DOWNSTREAM_IDLE);
 }
 
 /* Is it, idle for a while, to be kept without its codec, or until its answers have left? */
@@ -433,6 +448,10 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
 void downstream_drain(struct downstream *d)
 {
     if (d->conn.is_closed) return;
+    if (d->state == DOWNSTREAM_IDLE && !d->request_count) {
+        await_only_request(d);
+        return;
+    }
     if (d->codec) codec_shutdown(d->codec);
     if (d->state == DOWNSTREAM_IDLE || is_over(d)) close_idle(d);
 }

@@ -11,6 +11,10 @@
 #include "proxy/exchange_log.h"
 #include "proxy/forward.h"
 
+/* An answer of our own waits so long for a next piece of the request's short body, so
+ * that the connection can be kept. */
+enum { AWAIT_MS = 1000 };
+
 /* ---- states ---- */
 
 #define TO(state) (1u << (state))
@@ -50,7 +54,7 @@ static uint64_t deadline_ms(const struct exchange *x)
     case EXCHANGE_RESPONSE_HEAD: return awaits_body(x) ? t->body_idle : t->response_header;
     case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
     case EXCHANGE_REPLY_LOCAL:
-        if (awaits_body(x)) return t->body_idle;
+        if (awaits_body(x)) return t->body_idle < AWAIT_MS ? t->body_idle : AWAIT_MS;
         return x->is_origin_waiting ? t->response_header : t->write_idle;
     default: return 0; /* others' deadlines: the connection's, the connecting one's */
     }
@@ -201,7 +205,9 @@ static void on_deadline(struct deadline *d)
     struct exchange *x = container_of(d, struct exchange, deadline);
     struct loop     *l = x->worker->loop;
     if (x->state == EXCHANGE_RELAY) {
-        break_off(x, x->stream->unsent_bytes ? "write_timeout" : "response_timeout");
+        bool is_client = x->stream->unsent_bytes > 0;
+        if (!is_client) attempt_timed_out(x->attempt);
+        break_off(x, is_client ? "write_timeout" : "response_timeout");
     } else if (x->state == EXCHANGE_REPLY_LOCAL) {
         if (x->is_origin_waiting)
             exchange_fail(x, 504, "origin_timeout");
@@ -212,6 +218,7 @@ static void on_deadline(struct deadline *d)
     } else {
         bool is_client = awaits_body(x);
         x->is_late = is_client;
+        if (!is_client) attempt_timed_out(x->attempt);
         attempt_cancel(x->attempt);
         exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
     }
@@ -249,7 +256,7 @@ static void start_answer(struct exchange *x)
 {
     if (x->route->upstream) {
         forward_rewrite(x);
-        attempt_start(x, false);
+        attempt_start(x);
         return;
     }
     x->is_origin_waiting = true;

@@ -54,6 +54,9 @@ static void on_exhausted(struct listener *l)
 {
     struct worker *w = container_of(l, struct worker_listener, listener)->worker;
     counter_add(&w->stats->accept_failures, 1);
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_ERROR,
+                "cannot accept: out of file descriptors; raise the limit (ulimit -n, LimitNOFILE) "
+                "or lower limits.max_connections");
     if (list_is_empty(&w->idle)) return;
     struct downstream *d = container_of(w->idle.next, struct downstream, idle_link);
     counter_add(&w->stats->connections_shed, 1);
@@ -98,6 +101,7 @@ void worker_listener_unref(struct worker_listener *wl)
 static void stop_listener(struct worker_listener *wl)
 {
     if (wl->is_stopped) return;
+    listener_take_pending(&wl->listener);
     listener_stop(&wl->listener);
     wl->is_stopped = true;
     wl->socket = NULL;

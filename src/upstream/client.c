@@ -8,6 +8,7 @@
 #include "upstream/client.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -197,6 +198,8 @@ static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why
 
 static const char *fault_text(const struct conn *c, enum conn_fault fault)
 {
+    if (c->connect_errno == EMFILE || c->connect_errno == ENFILE)
+        return "the gate is out of file descriptors";
     switch (fault) {
     case CONN_CONNECT_REFUSED: return "connect_refused";
     case CONN_CONNECT_FAILED: return "connect_failed";

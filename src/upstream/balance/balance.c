@@ -16,7 +16,6 @@ const struct balance_ops *const balance_algorithms[] = {
 
 bool balance_may_choose(const struct endpoint *e, const struct balance_ask *ask)
 {
-    if (ask->pass == BALANCE_ANY) return true;
     if (e->is_backup != (ask->pass == BALANCE_BACKUPS)) return false;
     for (unsigned i = 0; i < ask->tried_count; i++)
         if (ask->tried[i] == e) return false;
@@ -33,9 +32,9 @@ struct endpoint *balance_choose(const struct balance_ops *ops, void *state,
 {
     if (set->count == 0) return NULL;
     /* Where there is no choice, there is nothing to choose. */
-    if (set->count == 1) return set->items[0];
+    if (set->count == 1 && !ask->tried_count) return set->items[0];
     struct endpoint *e = NULL;
-    for (ask->pass = BALANCE_PRIMARIES; !e && ask->pass <= BALANCE_ANY; ask->pass++) {
+    for (ask->pass = BALANCE_PRIMARIES; !e && ask->pass <= BALANCE_BACKUPS; ask->pass++) {
         if (ask->pass == BALANCE_BACKUPS && !set->has_backups) continue;
         e = ops->choose(state, set, ask);
     }

@@ -11,12 +11,12 @@
 
 enum { BALANCE_TRIED_MAX = 8 };
 
-enum balance_pass { BALANCE_PRIMARIES, BALANCE_BACKUPS, BALANCE_ANY };
+enum balance_pass { BALANCE_PRIMARIES, BALANCE_BACKUPS };
 
 /* What a request asks of the balancer; lives as long as the request. */
 struct balance_ask {
     struct random         *random;
-    const struct endpoint *tried[BALANCE_TRIED_MAX]; /* not again while another is left */
+    const struct endpoint *tried[BALANCE_TRIED_MAX]; /* not again */
     unsigned               tried_count;
     enum balance_pass      pass; /* set by balance_choose() */
 };
@@ -33,11 +33,10 @@ struct balance_ops {
 /* In the order of enum setting_balance. */
 extern const struct balance_ops *const balance_algorithms[];
 
-/* Primaries first; backups when no primary is left to try; then any, tried or
- * not, so that a lone endpoint may be tried again on a fresh connection. */
+/* Primaries first; backups when no primary is left to try. NULL: all were tried. */
 struct endpoint *balance_choose(const struct balance_ops *ops, void *state,
                                 const struct endpoint_set *set, struct balance_ask *ask);
-/* The endpoint was tried: not again while another is left. */
+/* The endpoint was tried: not again for this request. */
 void balance_tried(struct balance_ask *ask, const struct endpoint *e);
 
 /* For algorithms: may this one be chosen in the present pass? */
