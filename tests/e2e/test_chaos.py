@@ -384,10 +384,10 @@ class Client:
             pass
         except (OSError, EOFError) as e:
             # A body that is not wanted is discarded for two seconds: a slow reader who goes on
-            # sending may lose answers to the reset that follows.
-            is_lingering = any(r.length and (r.length > 65536 or r.script == "early")
-                               for r in requests)
-            if not is_lingering and request.script in WHOLE + EMPTY + OWN:
+            # sending may lose answers to the reset that follows; as to that of a cut answer.
+            may_lose = any(r.script in CUT or r.length > 65536 or
+                           (r.length and r.script == "early") for r in requests)
+            if not may_lose and request.script in WHOLE + EMPTY + OWN:
                 self.ledger.fault(f"{request.head!r}: no answer: {e!r}"[:600])
             raise
         finally:
