@@ -74,6 +74,7 @@ struct access_log {
     unsigned first;   /* the ring to write next: it may have been cut within a line */
     bool     is_cut;  /* the last byte written was not a newline */
     bool     is_sick; /* the error log has been told */
+    uint64_t missing; /* lines that were missing before it became so */
 };
 
 /* Who frees the log: the owner; or the writer, when the owner could not wait for
@@ -235,6 +236,14 @@ static void lose_rest_of_line(struct access_log *l)
     }
 }
 
+/* Those that did not fit into a ring are as gone as those that the file refused. */
+static uint64_t count_missing(const struct access_log *l)
+{
+    uint64_t count = counter_get(&l->lost);
+    for (unsigned i = 0; i < l->ring_count; i++) count += counter_get(&l->rings[i]->dropped);
+    return count;
+}
+
 static enum sink_state judge(struct access_log *l, int error)
 {
     if (error == EAGAIN || error == EINTR) return SINK_WAITS;
@@ -243,6 +252,7 @@ static enum sink_state judge(struct access_log *l, int error)
     if (!l->is_sick && atomic_load(&l->keeper) == KEPT_BY_OWNER)
         log_error(l->errors, "access log %s: %s; lines are %s", l->name, strerror(error),
                   may_recover ? "kept as long as there is room" : "lost until it is reopened");
+    if (!l->is_sick) l->missing = count_missing(l);
     l->is_sick = true;
     return may_recover ? SINK_WAITS : SINK_DEAD;
 }
@@ -261,7 +271,7 @@ static bool drain(struct access_log *l)
         take(l, iov, count, (size_t)n);
         if (l->is_sick && atomic_load(&l->keeper) == KEPT_BY_OWNER)
             log_info(l->errors, "access log %s: written again, %llu lines were lost", l->name,
-                     (unsigned long long)counter_get(&l->lost));
+                     (unsigned long long)(count_missing(l) - l->missing));
         l->is_sick = false;
     }
     if (!l->is_cut) l->first = (l->first + 1) % l->ring_count;

@@ -291,6 +291,28 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+static void lines_dropped_meanwhile_are_told(void **state)
+{
+    (void)state;
+    int            fd = memory_file();
+    struct fixture f;
+    fixture_open(&f, lend(fd), 1, 4096);
+    limit_files(250);
+    while (put(f.log, 0, "/a")) access_log_flush(f.log, 1);
+    for (int i = 0; i < 2; i++) assert_false(put(f.log, 0, "/a"));
+    limit_files(RLIM_INFINITY);
+    struct buffer errors = content(f.errors_fd);
+    while (!strstr(errors.data, "written again")) {
+        buffer_reset(&errors);
+        access_log_flush(f.log, 1);
+        errors = content(f.errors_fd);
+    }
+    assert_non_null(strstr(errors.data, "written again, 3 lines were lost"));
+    buffer_reset(&errors);
+    fixture_close(&f);
+    close(fd);
+}
+
 static void fill_to_a_cut_line(struct fixture *f, int fd)
 {
     fixture_open(f, lend(fd), 6, 0);
@@ -380,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_blocked_pipe_only_fills_the_ring),
         cmocka_unit_test(a_reader_that_left_is_told_once),
         cmocka_unit_test(a_full_disk_keeps_what_the_ring_holds),
+        cmocka_unit_test(lines_dropped_meanwhile_are_told),
         cmocka_unit_test(a_cut_line_is_finished_first),
         cmocka_unit_test(a_new_file_begins_with_a_whole_line),
         cmocka_unit_test(opens_by_name),
