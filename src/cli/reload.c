@@ -93,28 +93,48 @@ static int reload(const char *socket, bool is_json)
     return EXIT_UNREACHABLE;
 }
 
-/* NULL when the configuration has errors (they are printed: a reload would be
- * refused for the same) or no socket. */
-static char *find_socket(const char *path)
+/* The admin socket that the configuration names, "off" included. Its errors are for
+ * the gateway to judge, which may have variables and rights that we do not. */
+static char *find_socket(const char *path, struct conf_report *report)
+{
+    struct settings *s = conf_load_readable(path, &conf_reader_direct, report);
+    char            *found = mem_slicedup(s->admin.socket);
+    settings_free(s);
+    return found;
+}
+
+static int print_errors(const struct conf_report *report)
+{
+    struct buffer text = BUFFER_INIT;
+    conf_report_print(report, &text, cli_has_color(STDERR_FILENO));
+    (void)cli_put(STDERR_FILENO, &text, 0);
+    fprintf(stderr, "not reloaded: nothing has changed\n");
+    return EXIT_CONFIG;
+}
+
+static int reload_as_configured(const char *path, bool is_json)
 {
     struct conf_report report;
-    char              *found = NULL;
     conf_report_init(&report);
-    struct settings *s = conf_load_file(path, &conf_reader_direct, &report);
-    if (s && s->admin.socket.len && !slice_eq(s->admin.socket, S("off")))
-        found = mem_slicedup(s->admin.socket);
-    if (!s) {
-        struct buffer text = BUFFER_INIT;
-        conf_report_print(&report, &text, cli_has_color(STDERR_FILENO));
-        (void)cli_put(STDERR_FILENO, &text, 0);
-        fprintf(stderr, "not reloaded: nothing has changed\n");
-    }
-    if (s && !found)
+    char *socket = find_socket(path, &report);
+    bool  has_errors = report.error_count > 0;
+    int   code;
+    if (access(path, F_OK) != 0) { /* a slip of the pen must not reload another gateway */
+        code = print_errors(&report);
+    } else if (!*socket || strcmp(socket, "off") == 0) {
         fprintf(stderr, "wharfgate reload: %s has `admin: socket: off`; send SIGHUP instead\n",
                 path);
-    if (s) settings_free(s);
+        code = EXIT_CONFIG;
+    } else {
+        if (has_errors)
+            fprintf(stderr, "wharfgate reload: %s has errors when read here; asking at %s\n", path,
+                    socket);
+        code = reload(socket, is_json);
+        if (has_errors && code == EXIT_UNREACHABLE) code = print_errors(&report);
+    }
+    free(socket);
     conf_report_reset(&report);
-    return found;
+    return code;
 }
 
 static int run(const struct cli_command *command, int argc, char **argv)
@@ -129,11 +149,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
     };
     enum cli_parse parsed = cli_parse(command, argc, argv, options);
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
-    if (socket) return reload(socket, is_json);
-    char *found = find_socket(path);
-    int   code = found ? reload(found, is_json) : EXIT_CONFIG;
-    free(found);
-    return code;
+    return socket ? reload(socket, is_json) : reload_as_configured(path, is_json);
 }
 
 const struct cli_command cli_reload = {
@@ -144,6 +160,7 @@ const struct cli_command cli_reload = {
             "  --socket PATH        the admin socket itself\n"
             "  --json               the outcome as JSON on standard output\n"
             "\n"
-            "A configuration with errors changes nothing: they are printed, exit code 3.\n\n",
+            "The gateway reads the file itself: what it finds counts. A configuration with\n"
+            "errors changes nothing: they are printed, exit code 3.\n\n",
     .run = run,
 };

@@ -33,6 +33,7 @@ static void fill_settings(struct settings *s, const struct conf_loader *l,
         .settings = s, .arena = &s->arena, .report = l->report, .reader = l->reader
     };
     conf_preset(&p, &conf_root_section, 0, s);
+    if (!root) return;
     conf_fill(&p, NULL, &conf_root_section, root, s);
     conf_name_routes(&p);
     /* With a file missing, a name that is not there may be in that file. */
@@ -40,26 +41,39 @@ static void fill_settings(struct settings *s, const struct conf_loader *l,
     free(p.mentions);
 }
 
-static struct settings *load(const char *name, const struct slice *text,
-                             const struct conf_reader *reader, struct conf_report *r)
+static struct settings *read_settings(const char *name, const struct slice *text,
+                                      const struct conf_reader *reader, struct conf_report *r)
 {
     struct settings   *s = settings_new();
     struct arena       trees;
     struct conf_loader l = {
         .reader = reader, .report = r, .arena = &trees, .settings = &s->arena
     };
-    size_t errors_before = r->error_count;
     arena_init(&trees, NULL);
     conf_budget_init(&l.budget);
     struct conf_node *root =
         text ? conf_include_text(&l, name, *text) : conf_include_file(&l, name);
-    if (root) fill_settings(s, &l, root);
+    fill_settings(s, &l, root);
     s->files = l.files;
     arena_reset(&trees);
     conf_report_sort(r);
+    return s;
+}
+
+static struct settings *load(const char *name, const struct slice *text,
+                             const struct conf_reader *reader, struct conf_report *r)
+{
+    size_t           errors_before = r->error_count;
+    struct settings *s = read_settings(name, text, reader, r);
     if (r->error_count == errors_before) return s;
     settings_free(s);
     return NULL;
+}
+
+struct settings *conf_load_readable(const char *path, const struct conf_reader *reader,
+                                    struct conf_report *r)
+{
+    return read_settings(path, NULL, reader, r);
 }
 
 struct settings *conf_load_file(const char *path, const struct conf_reader *reader,

@@ -55,7 +55,11 @@ void conf_report_json(const struct conf_report *r, struct buffer *to);
 /* Never NULL with r->error_count == 0; NULL otherwise. Free with settings_free(). */
 struct settings *conf_load_file(const char *path, const struct conf_reader *reader,
                                 struct conf_report *r);
-/* The same from memory; `name` stands for the file's. */
+/* Also with errors: what has one, or could not be read for one, has its default. For
+ * finding things, not for serving. Never NULL. */
+struct settings *conf_load_readable(const char *path, const struct conf_reader *reader,
+                                    struct conf_report *r);
+/* The same as conf_load_file() from memory; `name` stands for the file's. */
 struct settings *conf_load_text(const char *name, struct slice text,
                                 const struct conf_reader *reader, struct conf_report *r);
 void             settings_free(struct settings *s);

@@ -208,6 +208,25 @@ def test_reload_looks_the_socket_up(tmp_path, broken):
         assert done.stderr.endswith("not reloaded: nothing has changed\n")
 
 
+def test_reload_asks_the_gate_though_the_file_cannot_be_read_here(tmp_path):
+    """Only the gate has the variable: its own reading counts. Also where the file has errors:
+    they are the gate's, and told once."""
+    config = GOOD.replace("routes:", "metrics: { max_series: '${ONLY_THE_GATE_HAS}' }\nroutes:")
+    assert config != GOOD
+    with Gate(config, env={"ONLY_THE_GATE_HAS": "7"}) as gate:
+        done = run("reload", "-c", gate.path)
+        assert (done.returncode, done.stdout) == (0, "reloaded, generation 2\n"), done.stderr
+        assert str(gate.socket_path) in done.stderr
+        gate.write(config.replace("max_series", "max_serious"))
+        done = run("reload", "-c", gate.path)
+        assert done.returncode == 3 and done.stderr.count("error: ") == 1
+        assert "did you mean `max_series`" in done.stderr
+        assert gate.metric("wharfgate_reloads_total", result="failed") == 1
+        # A file that is not there is another's: no gate is asked.
+        done = run("reload", "-c", tmp_path / "none.yaml")
+        assert done.returncode == 3 and "No such file" in done.stderr
+
+
 def test_reload_without_a_socket_tells_another_way(good):
     good.write_text(GOOD + "admin: { socket: off }\n")
     done = run("reload", "-c", good)
