@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/memory.h"
 #include "io/tls.h"
 
@@ -33,20 +36,28 @@ void expiries_move(struct expiries *to, struct expiries *from)
     }
 }
 
-static bool has_file(const struct expiries *x, const char *file)
+static const struct expiry *find(const struct expiries *x, const char *file)
 {
     LIST_EACH (it, &x->items) {
-        if (strcmp(container_of(it, struct expiry, link)->file, file) == 0) return true;
+        const struct expiry *one = container_of(it, struct expiry, link);
+        if (strcmp(one->file, file) == 0) return one;
     }
-    return false;
+    return NULL;
+}
+
+bool expiries_has(const struct expiries *x, const char *file, struct slice pem)
+{
+    const struct expiry *one = find(x, file);
+    return one && one->digest == XXH3_64bits(pem.data, pem.len);
 }
 
 void expiries_note(struct expiries *x, const char *file, struct slice pem)
 {
     int64_t at_s;
-    if (has_file(x, file) || !tls_certificate_expiry(pem, &at_s)) return;
+    if (find(x, file) || !tls_certificate_expiry(pem, &at_s)) return;
     struct expiry *one = mem_zalloc(sizeof(*one));
     one->file = mem_strdup(file);
     one->at_s = at_s;
+    one->digest = XXH3_64bits(pem.data, pem.len);
     list_append(&x->items, &one->link);
 }

@@ -182,6 +182,8 @@ static void init_maker(struct gate *g)
     g->maker.on_unused = on_unused;
     g->maker.on_unused_arg = g;
     g->maker.ticket_keys = tls_ticket_keys_new();
+    g->maker.served = &g->certificates;
+    g->maker.kept = &g->kept;
     g->maker.overrides = g->options.overrides;
     g->maker.override_count = g->options.override_count;
 }
@@ -213,9 +215,11 @@ static bool init(struct gate *g, const struct gate_options *o)
     sockets_init(&g->table);
     privileged_init(&g->privileged, o->supervisor_fd, own);
     snapshot_init(&g->files);
+    snapshot_init(&g->kept);
     file_watch_init(&g->watch);
     expiries_init(&g->certificates);
     if (o->files) snapshot_move(&g->files, o->files);
+    if (o->kept) snapshot_move(&g->kept, o->kept);
     block_signals(g);
     init_maker(g);
     g->loop = loop_new(&g->log);
@@ -244,6 +248,7 @@ static void reset(struct gate *g)
     tls_ticket_keys_free(g->maker.ticket_keys);
     sockets_reset(&g->table, true);
     snapshot_reset(&g->files);
+    snapshot_reset(&g->kept);
     file_watch_reset(&g->watch);
     expiries_reset(&g->certificates);
     free(g->reloads.last_report);
@@ -257,9 +262,13 @@ static bool start(struct gate *g)
 {
     struct conf_report own, *report = g->options.report;
     conf_report_init(&own);
-    bool is_up = gate_reload(g, RELOAD_START, report ? report : &own);
+    if (!report) report = &own;
+    bool is_up = gate_reload(g, RELOAD_START, report);
+    if (!is_up && !g->exit_code && !snapshot_is_empty(&g->kept))
+        is_up = gate_start_with_kept(g, report);
+    snapshot_reset(&g->kept);
+    if (report != &own) conf_report_reset(report);
     conf_report_reset(&own);
-    if (report) conf_report_reset(report);
     if (!is_up && !g->exit_code) g->exit_code = EXIT_CONFIG;
     return is_up;
 }

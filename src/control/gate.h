@@ -18,6 +18,7 @@ struct gate_options {
     struct settings              *settings;
     struct conf_report           *report;
     struct snapshot              *files;         /* the texts to serve; taken over; may be NULL */
+    struct snapshot              *kept;          /* the same of other files: for when they fail */
     int                           supervisor_fd; /* -1: there is none */
     unsigned                      crash_count;   /* of worker processes before */
     uint64_t                      generation;    /* of the last plan before */

@@ -74,7 +74,7 @@ static void put_access_log(struct gate *g, struct buffer *to)
 static void put_certificates(struct gate *g, struct buffer *to)
 {
     const char *name = "wharfgate_certificate_expiry_timestamp_seconds";
-    stats_put_family(to, name, "gauge", "When a served certificate ends, by its file.");
+    stats_put_family(to, name, "gauge", "When a certificate in use ends, by its file.");
     LIST_EACH (it, &g->certificates.items) {
         const struct expiry *one = container_of(it, struct expiry, link);
         struct buffer        label = BUFFER_INIT;

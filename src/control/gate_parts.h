@@ -26,6 +26,7 @@ struct gate {
     struct access_log   *access;
     const struct plan   *current; /* what workers were last given */
     struct snapshot      files;   /* the texts that it was loaded from */
+    struct snapshot      kept;    /* at a start: what the process before was built from */
     struct file_watch    watch;
     struct expiries      certificates;
     struct reload_record reloads;
@@ -45,6 +46,7 @@ struct gate {
 
 enum reload_cause {
     RELOAD_START,
+    RELOAD_KEPT,  /* a start, from the files that the process before had */
     RELOAD_ASKED, /* the configuration's files are read anew */
     RELOAD_FILES, /* a certificate, key or page changed: the same configuration again */
 };
@@ -52,6 +54,8 @@ enum reload_cause {
 /* ---- gate_reload.c ---- */
 /* Builds and publishes; on failure nothing has changed and the report says why. */
 bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *report);
+/* In another's place, after the start has failed: with the files that the other had. */
+bool gate_start_with_kept(struct gate *g, const struct conf_report *faults);
 void gate_check_files(struct gate *g);
 
 /* ---- gate_admin.c ---- */

@@ -13,9 +13,15 @@
 
 static const char *const cause_texts[] = {
     [RELOAD_START] = "start",
+    [RELOAD_KEPT] = "start with the last good files",
     [RELOAD_ASKED] = "reload",
     [RELOAD_FILES] = "changed files",
 };
+
+static bool is_start(enum reload_cause cause)
+{
+    return cause == RELOAD_START || cause == RELOAD_KEPT;
+}
 
 /* ---- loading ---- */
 
@@ -82,6 +88,7 @@ static struct settings *load(struct gate *g, enum reload_cause cause, struct sna
                              struct conf_report *report)
 {
     switch (cause) {
+    case RELOAD_KEPT:
     case RELOAD_FILES: return load_remembered(g, report);
     case RELOAD_ASKED: return load_present(g, files, report);
     case RELOAD_START: break;
@@ -163,7 +170,7 @@ static void record(struct gate *g, enum reload_cause cause, bool is_ok,
                    const struct conf_report *report)
 {
     struct buffer json = BUFFER_INIT;
-    if (cause == RELOAD_START) return;
+    if (is_start(cause)) return;
     if (is_ok)
         g->reloads.ok_count++;
     else
@@ -191,7 +198,7 @@ static bool get_ready(struct gate *g, enum reload_cause cause, const struct sett
 {
     struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
     struct error      e;
-    if (cause == RELOAD_START ? start_crew(g, s, &e) : gate_move_logs(g, s, &e)) return true;
+    if (is_start(cause) ? start_crew(g, s, &e) : gate_move_logs(g, s, &e)) return true;
     conf_report_add(report, CONF_ERROR, &at, "%s", e.text);
     return false;
 }
@@ -217,14 +224,19 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
     if (!s) return NULL;
     if (cause == RELOAD_START)
         prepare_crew(g, s);
-    else
+    else if (!is_start(cause))
         conf_report_restart(g->current->settings, s, report);
+    g->maker.reads_kept = cause == RELOAD_KEPT;
+    /* In another's place a new file that is expired does not replace a good one either. */
+    g->maker.takes_expired =
+        cause == RELOAD_KEPT || (cause == RELOAD_START && snapshot_is_empty(&g->kept));
     struct plan *p = plan_build(&g->maker, s, g->generation + 1, report, &outcome);
     /* Also of a plan that failed: the same fault is not told again every ten seconds. */
-    if (p || cause == RELOAD_FILES) file_watch_move(&g->watch, &outcome.files);
+    if (cause != RELOAD_KEPT && (p || cause != RELOAD_ASKED))
+        file_watch_move(&g->watch, &outcome.files);
     if (p) expiries_move(&g->certificates, &outcome.certificates);
     plan_outcome_reset(&outcome);
-    if (!p && cause == RELOAD_START && outcome.is_bind_fault) g->exit_code = EXIT_FAULT;
+    if (!p && is_start(cause) && outcome.is_bind_fault) g->exit_code = EXIT_FAULT;
     return p;
 }
 
@@ -236,7 +248,7 @@ static void log_outcome(struct gate *g, enum reload_cause cause, bool is_ok,
     if (is_ok)
         log_info(&g->log, "%s: generation %llu serves", cause_texts[cause],
                  (unsigned long long)g->generation);
-    else if (cause == RELOAD_START)
+    else if (is_start(cause))
         log_error(&g->log, "not started: %zu error%s", count, plural);
     else
         log_error(&g->log, "%s: refused, %zu error%s; nothing has changed", cause_texts[cause],
@@ -252,12 +264,26 @@ bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *re
     struct plan *p = build(g, cause, &files, report);
     if (p) is_ok = take_up(g, cause, p, report);
     if (is_ok && !snapshot_is_empty(&files)) snapshot_move(&g->files, &files);
-    if (cause == RELOAD_ASKED) privileged_commit(&g->privileged, is_ok);
+    privileged_commit(&g->privileged, is_ok && cause != RELOAD_KEPT);
     snapshot_reset(&files);
     record(g, cause, is_ok, report);
     print_report(g, report);
     log_outcome(g, cause, is_ok, report);
     return is_ok;
+}
+
+bool gate_start_with_kept(struct gate *g, const struct conf_report *faults)
+{
+    struct conf_report report;
+    conf_report_init(&report);
+    bool is_up = gate_reload(g, RELOAD_KEPT, &report);
+    conf_report_reset(&report);
+    if (!is_up) return false;
+    /* On standard error they were before; the log is open only now. */
+    if (atomic_load(&g->log.fd) != STDERR_FILENO) log_report(g, faults);
+    log_error(&g->log, "certificates, keys or pages have errors: serving the last good ones");
+    record(g, RELOAD_FILES, false, faults);
+    return true;
 }
 
 void gate_check_files(struct gate *g)

@@ -17,7 +17,6 @@
 #include "control/plan_parts.h"
 
 enum {
-    FILE_BYTES_MAX = 4 * 1024 * 1024,
     CHUNK_EXTENSION_BYTES = 4096,
     INFORMATIONAL_MAX = 16,
     WINDOW_BYTES = 64 * 1024,
@@ -42,12 +41,17 @@ void plan_maker_reset(struct plan_maker *m)
 
 static bool read_watched(struct build *b, const char *path, struct buffer *to, struct error *e)
 {
-    int fd = privileged_open(b->maker->privileged, path, false, e);
+    int  fd;
+    bool is_read = privileged_take(b->maker->privileged, path, PLAN_FILE_BYTES_MAX, &fd, to, e);
     file_watch_note(&b->outcome->files, path, fd);
-    if (fd < 0) return false;
-    bool is_read = read_all(fd, path, FILE_BYTES_MAX, to, e);
-    close(fd);
+    if (fd >= 0) close(fd);
     return is_read;
+}
+
+static bool read_kept(struct build *b, const char *path, struct buffer *to, struct error *e)
+{
+    struct conf_reader kept = snapshot_replay(b->maker->kept);
+    return kept.read(kept.arg, path, PLAN_FILE_BYTES_MAX, to, e);
 }
 
 bool build_read(struct build *b, const struct conf_place *at, struct slice path,
@@ -63,7 +67,8 @@ bool build_read(struct build *b, const struct conf_place *at, struct slice path,
     struct error  e;
     struct slice *fresh = arena_zalloc(a, sizeof(*fresh));
     map_put(&b->files, path, fresh);
-    bool is_read = read_watched(b, path.data, &text, &e);
+    bool is_read = b->maker->reads_kept ? read_kept(b, path.data, &text, &e)
+                                        : read_watched(b, path.data, &text, &e);
     if (is_read)
         *fresh = arena_copy(a, buffer_slice(&text));
     else
@@ -79,6 +84,13 @@ void build_key_content(struct buffer *key, struct slice content)
     XXH128_hash_t h = XXH3_128bits(content.data, content.len);
     buffer_printf(key, " %zu:%016llx%016llx", content.len, (unsigned long long)h.high64,
                   (unsigned long long)h.low64);
+}
+
+bool build_may_be_expired(const struct build *b, struct slice path, struct slice pem)
+{
+    const struct plan_maker *m = b->maker;
+    return m->takes_expired || (m->served && expiries_has(m->served, path.data, pem)) ||
+           (m->kept && snapshot_has(m->kept, path.data, pem));
 }
 
 /* ---- the whole ---- */

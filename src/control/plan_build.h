@@ -11,8 +11,11 @@
 #include "control/expiries.h"
 #include "control/file_watch.h"
 #include "control/registry.h"
+#include "control/snapshot.h"
 #include "origin/admin.h"
 #include "proxy/plan.h"
+
+enum { PLAN_FILE_BYTES_MAX = 4 * 1024 * 1024 }; /* a certificate, a key, a page */
 
 /* A route of that name is answered by this instead of what it says. */
 struct origin_override {
@@ -35,8 +38,14 @@ struct plan_maker {
     struct tls_ticket_keys       *ticket_keys;
     const struct origin_override *overrides;
     size_t                        override_count;
-    struct buffer                 own_cert; /* of self_signed: made once */
-    struct buffer                 own_key;
+    /* An expired certificate is a warning where it was in use before, by these, or if all
+     * may be; else an error. May be NULL. */
+    const struct expiries *served;
+    struct snapshot       *kept;
+    bool                   takes_expired;
+    bool                   reads_kept; /* files come from `kept`, not from where they are */
+    struct buffer          own_cert;   /* of self_signed: made once */
+    struct buffer          own_key;
 };
 
 void plan_maker_init(struct plan_maker *m);

@@ -21,6 +21,8 @@ struct build {
 /* The file's content in the plan's arena; false when it is reported (at `at`). */
 bool build_read(struct build *b, const struct conf_place *at, struct slice path,
                 struct slice *content);
+/* A certificate that is in use already does not end it all by its date. */
+bool build_may_be_expired(const struct build *b, struct slice path, struct slice pem);
 /* Of what has no place of its own: the configuration's first line. */
 struct conf_place build_place(const struct build *b);
 /* Appends what identifies a content to a registry key. */

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "control/plan_parts.h"
+
+enum { REMIND_DAYS = 14, DAY_S = 24 * 60 * 60 };
 
 struct tls_contexts {
     struct crew        *crew; /* NULL: they never met a worker */
@@ -102,6 +105,7 @@ static void report_store(struct build *b, const struct listener_tls_settings *s,
         struct error               e;
         one.certificates = &all->certificates[i];
         one.certificate_count = 1;
+        one.may_be_expired = &all->may_be_expired[i];
         one.client_ca = slice_make("", 0);
         one.client_auth = TLS_CLIENT_NONE;
         struct tls_store *store = tls_store_new(&one, NULL, &e);
@@ -144,6 +148,28 @@ static struct tls_contexts *make_contexts(struct build *b, const struct listener
     return c;
 }
 
+/* What has aged since it was made. False: it may not be served any more. */
+static bool remind(struct build *b, const struct listener_tls_settings *s,
+                   const struct tls_server_settings *settings)
+{
+    for (size_t i = 0; i < s->certificate_count; i++) {
+        const struct tls_certificate_pem *pem = &settings->certificates[i];
+        const struct conf_place          *at = &s->certificates[i].at;
+        int64_t                           end_s, now_s = clock_wall_us() / 1000000;
+        if (!tls_certificate_expiry(pem->cert, &end_s) || end_s > now_s + REMIND_DAYS * DAY_S)
+            continue;
+        if (end_s > now_s)
+            conf_report_add(b->report, CONF_WARNING, at, "%s: the certificate expires in %d days",
+                            pem->cert_name, (int)((end_s - now_s) / DAY_S));
+        else if (settings->may_be_expired[i])
+            conf_report_add(b->report, CONF_WARNING, at,
+                            "%s: the certificate has expired; clients refuse it", pem->cert_name);
+        else
+            return false;
+    }
+    return true;
+}
+
 /* Warnings are told each time, also when nothing changed: they age. */
 static struct registry_item *find_or_make(struct build *b, const struct listener_tls_settings *s,
                                           const struct tls_server_settings *settings)
@@ -154,7 +180,8 @@ static struct registry_item *find_or_make(struct build *b, const struct listener
     struct tls_contexts  *contexts = NULL;
     make_key(settings, &key);
     item = registry_find(b->maker->registry, REGISTRY_TLS, buffer_slice(&key));
-    if (item) goto out;
+    if (item && remind(b, s, settings)) goto out;
+    item = NULL;
     struct tls_store *store = tls_store_new(settings, &warnings, &e);
     if (!store)
         report_store(b, s, settings, &e);
@@ -168,6 +195,15 @@ static struct registry_item *find_or_make(struct build *b, const struct listener
 out:
     buffer_reset(&key);
     return item;
+}
+
+static const bool *judge_expired(struct build *b, const struct listener_tls_settings *s,
+                                 const struct tls_certificate_pem *pem)
+{
+    bool *may_be = arena_zalloc(&b->plan->arena, (s->certificate_count + 1) * sizeof(*may_be));
+    for (size_t i = 0; i < s->certificate_count; i++)
+        may_be[i] = build_may_be_expired(b, s->certificates[i].cert, pem[i].cert);
+    return may_be;
 }
 
 struct tls_server **build_tls(struct build *b, const struct listener_tls_settings *s)
@@ -189,6 +225,7 @@ struct tls_server **build_tls(struct build *b, const struct listener_tls_setting
     bool is_read = read_certificates(b, s, pem, &settings.certificate_count);
     if (s->client_ca.len) is_read &= build_read(b, &s->at, s->client_ca, &settings.client_ca);
     if (!is_read) return NULL;
+    settings.may_be_expired = judge_expired(b, s, pem);
     struct registry_item *item = find_or_make(b, s, &settings);
     if (!item) return NULL;
     registry_hold(b->maker->registry, item, &b->plan->arena);

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "control/plan_parts.h"
 
@@ -34,7 +35,27 @@ static bool read_optional(struct build *b, const struct conf_place *at, struct s
                           struct slice *content)
 {
     *content = slice_make("", 0);
-    return !path.len || build_read(b, at, path, content);
+    if (!path.len) return true;
+    if (!build_read(b, at, path, content)) return false;
+    if (content->len) return true;
+    /* Without a text it would count as not configured: the system's authorities, say. */
+    conf_report_add(b->report, CONF_ERROR, at, "%s: is empty", path.data);
+    return false;
+}
+
+/* Also one in use already is judged by its date: upstream_new() sees it but once. */
+static void judge_certificate(struct build *b, const struct upstream_settings *s,
+                              struct tls_client_settings *tls)
+{
+    int64_t end_s;
+    tls->may_be_expired = build_may_be_expired(b, s->tls->cert, tls->cert);
+    expiries_note(&b->outcome->certificates, s->tls->cert.data, tls->cert);
+    if (!tls->may_be_expired || !tls_certificate_expiry(tls->cert, &end_s) ||
+        end_s > clock_wall_us() / 1000000)
+        return;
+    conf_report_add(b->report, CONF_WARNING, &s->at,
+                    "upstream %.*s: the client certificate %s has expired", SLICE_ARG(s->name),
+                    s->tls->cert.data);
 }
 
 static bool read_tls(struct build *b, const struct upstream_settings *s,
@@ -46,6 +67,7 @@ static bool read_tls(struct build *b, const struct upstream_settings *s,
     tls->verifies = s->tls->verify;
     tls->sni = s->tls->sni;
     if (!s->tls->key.len) tls->key = tls->cert;
+    if (tls->cert.len) judge_certificate(b, s, tls);
     return is_read;
 }
 

@@ -85,6 +85,31 @@ int privileged_open(struct privileged *p, const char *path, bool for_append, str
     return one_fd(&m, e);
 }
 
+/* The content comes beside the file, so that what is used and what is kept are the same. */
+static bool take_from_supervisor(struct privileged *p, const char *path, size_t max_bytes, int *fd,
+                                 struct buffer *to, struct error *e)
+{
+    struct wire_message m;
+    if (!call_text(p, &m, WIRE_TAKE, path, e)) return false;
+    if (m.fd_count != 1 && m.fd_count != 2) {
+        wire_close_fds(&m);
+        return error_set(e, "%s: no content came from the supervisor", path);
+    }
+    *fd = m.fds[0];
+    bool is_read = read_all(m.fds[m.fd_count - 1], path, max_bytes, to, e);
+    if (m.fd_count == 2) close(m.fds[1]);
+    return is_read;
+}
+
+bool privileged_take(struct privileged *p, const char *path, size_t max_bytes, int *fd,
+                     struct buffer *to, struct error *e)
+{
+    *fd = -1;
+    if (p->fd >= 0) return take_from_supervisor(p, path, max_bytes, fd, to, e);
+    *fd = open_for_reading(path, e);
+    return *fd >= 0 && read_all(*fd, path, max_bytes, to, e);
+}
+
 bool privileged_read(struct privileged *p, const char *path, size_t max_bytes, struct buffer *to,
                      struct error *e)
 {

@@ -24,7 +24,11 @@ struct privileged {
 void privileged_init(struct privileged *p, int fd, struct socket_table *table);
 
 /* -1 and *e on failure; the descriptor is the caller's. */
-int  privileged_open(struct privileged *p, const char *path, bool for_append, struct error *e);
+int privileged_open(struct privileged *p, const char *path, bool for_append, struct error *e);
+/* Reads what a plan is built from: the supervisor keeps it if privileged_commit() says that
+ * the plan serves. *fd becomes the caller's, -1 when there is none. */
+bool privileged_take(struct privileged *p, const char *path, size_t max_bytes, int *fd,
+                     struct buffer *to, struct error *e);
 bool privileged_read(struct privileged *p, const char *path, size_t max_bytes, struct buffer *to,
                      struct error *e);
 /* A reader of configuration files; borrows `p`. */
@@ -36,6 +40,7 @@ bool privileged_bind(struct privileged *p, const char *address, unsigned count, 
 void privileged_unbind(struct privileged *p, const char *address);
 
 void privileged_prepare(struct privileged *p);
+/* After each building of a plan. */
 void privileged_commit(struct privileged *p, bool is_good);
 /* Says that the gateway serves; `text` is the ready file's content. */
 void privileged_ready(struct privileged *p, uint64_t generation, struct slice text);

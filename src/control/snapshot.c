@@ -11,15 +11,23 @@
 void snapshot_init(struct snapshot *s)
 {
     list_init(&s->files);
+    map_init(&s->by_path);
     list_init(&s->patterns);
+}
+
+static void forget_content(struct snapshot_file *f)
+{
+    if (f->content.data) explicit_bzero(f->content.data, f->content.len);
+    buffer_reset(&f->content);
 }
 
 void snapshot_reset(struct snapshot *s)
 {
+    map_reset(&s->by_path);
     LIST_EACH_SAFE (it, &s->files) {
         struct snapshot_file *f = container_of(it, struct snapshot_file, link);
         list_remove(&f->link);
-        buffer_reset(&f->content);
+        forget_content(f);
         free(f->path);
         free(f);
     }
@@ -43,6 +51,8 @@ static void move_list(struct list *to, struct list *from)
 void snapshot_move(struct snapshot *to, struct snapshot *from)
 {
     snapshot_reset(to);
+    to->by_path = from->by_path;
+    map_init(&from->by_path);
     move_list(&to->files, &from->files);
     move_list(&to->patterns, &from->patterns);
 }
@@ -54,11 +64,7 @@ bool snapshot_is_empty(const struct snapshot *s)
 
 static struct snapshot_file *find_file(const struct snapshot *s, const char *path)
 {
-    LIST_EACH (it, &s->files) {
-        struct snapshot_file *f = container_of(it, struct snapshot_file, link);
-        if (strcmp(f->path, path) == 0) return f;
-    }
-    return NULL;
+    return map_get(&s->by_path, slice_of(path));
 }
 
 static struct snapshot_pattern *find_pattern(const struct snapshot *s, const char *pattern)
@@ -76,13 +82,25 @@ static struct snapshot_file *file_for(struct snapshot *s, const char *path)
 {
     struct snapshot_file *f = find_file(s, path);
     if (f) {
-        buffer_reset(&f->content);
+        forget_content(f);
         return f;
     }
     f = mem_zalloc(sizeof(*f));
     f->path = mem_strdup(path);
     list_append(&s->files, &f->link);
+    map_put(&s->by_path, slice_of(f->path), f);
     return f;
+}
+
+void snapshot_put(struct snapshot *s, const char *path, struct slice content)
+{
+    buffer_put_slice(&file_for(s, path)->content, content);
+}
+
+bool snapshot_has(const struct snapshot *s, const char *path, struct slice content)
+{
+    const struct snapshot_file *f = find_file(s, path);
+    return f && slice_eq(buffer_slice(&f->content), content);
 }
 
 /* A file that could not be read is remembered by name: asking again is allowed. */

@@ -66,6 +66,7 @@ static void on_child_end(struct supervisor *s, int status)
     }
     manifest_free(s->next);
     s->next = NULL;
+    snapshot_reset(&s->tried);
     buffer_reset(&s->ready);
     bool is_clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
     if (s->stop_count || !s->has_served) {
@@ -248,6 +249,8 @@ static void reset(struct supervisor *s)
     sockets_reset(&s->sockets, !s->is_child);
     manifest_free(s->current);
     manifest_free(s->next);
+    snapshot_reset(&s->kept);
+    snapshot_reset(&s->tried);
     conf_report_reset(&s->report);
     buffer_reset(&s->ready);
     if (s->signal_fd >= 0) close(s->signal_fd);
@@ -260,6 +263,8 @@ int supervisor_run(const struct supervisor_options *o)
     struct supervisor s = { .options = o, .signal_fd = -1, .line = -1 };
     log_init(&s.log, STDERR_FILENO, LOG_LEVEL_INFO);
     sockets_init(&s.sockets);
+    snapshot_init(&s.kept);
+    snapshot_init(&s.tried);
     conf_report_init(&s.report);
     raise_limits();
     if (!take_signals(&s)) {

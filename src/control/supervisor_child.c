@@ -27,6 +27,7 @@ static void be_child(struct supervisor *s, int line, pid_t parent, const struct 
         .config_path = s->options->config_path,
         .settings = manifest_take_settings(s->current),
         .files = &s->current->files,
+        .kept = &s->kept,
         .supervisor_fd = line,
         .crash_count = s->crash_count,
         .generation = s->generation,

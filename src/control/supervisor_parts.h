@@ -14,6 +14,8 @@ struct supervisor {
     struct socket_table              sockets;
     struct manifest                 *current; /* of what serves */
     struct manifest                 *next;    /* of a reload that is being tried */
+    struct snapshot                  kept;    /* files that the plan that serves was built from */
+    struct snapshot                  tried;   /* the same of a plan that is being built */
     struct conf_report               report;  /* of the first load */
     struct buffer                    ready;   /* what has come of the ready file */
     int                              signal_fd;

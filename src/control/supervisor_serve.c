@@ -39,6 +39,24 @@ static bool serve_open(struct supervisor *s, const struct wire_message *ask, str
     return true;
 }
 
+/* For a plan: what it reads is remembered. If we cannot, it may find the reason itself. */
+static bool serve_take(struct supervisor *s, const struct wire_message *ask, struct wire_message *a,
+                       struct error *e)
+{
+    struct buffer content = BUFFER_INIT;
+    struct error  ignored;
+    if (!serve_open(s, ask, a, e)) return false;
+    bool is_read = read_all(a->fds[0], ask->text, PLAN_FILE_BYTES_MAX, &content, &ignored);
+    int  fd = is_read ? wire_memfd(buffer_slice(&content)) : -1;
+    if (fd >= 0) {
+        snapshot_put(&s->tried, ask->text, buffer_slice(&content));
+        a->fds[a->fd_count++] = fd;
+    }
+    if (content.data) explicit_bzero(content.data, content.len); /* it may be a key */
+    buffer_reset(&content);
+    return true;
+}
+
 static void put_path(void *to, const char *path)
 {
     buffer_put(to, path, strlen(path) + 1);
@@ -97,6 +115,10 @@ static bool serve_commit(struct supervisor *s, bool is_good)
         manifest_free(s->next);
     }
     s->next = NULL;
+    if (is_good)
+        snapshot_move(&s->kept, &s->tried);
+    else
+        snapshot_reset(&s->tried);
     malloc_trim(0);
     return true;
 }
@@ -133,6 +155,7 @@ static bool serve_one(struct supervisor *s, const struct wire_message *ask, stru
     switch (ask->kind) {
     case WIRE_READ:
     case WIRE_APPEND: return serve_open(s, ask, a, e);
+    case WIRE_TAKE: return serve_take(s, ask, a, e);
     case WIRE_GLOB: return serve_glob(s, ask, a, e);
     case WIRE_BIND: return serve_bind(s, ask, a, e);
     case WIRE_UNBIND: sockets_close(&s->sockets, ask->text); return true;

@@ -15,12 +15,14 @@
 enum wire_kind {
     /* Worker process -> supervisor; each is answered by one WIRE_ANSWER. */
     WIRE_READ = 1, /* text: path; answer: fd */
+    WIRE_TAKE,     /* the same to build a plan from; answer: its fd, a memfd of the content,
+                      which the supervisor keeps if the plan serves */
     WIRE_APPEND,   /* text: path; answer: fd */
     WIRE_GLOB,     /* text: pattern; answer: memfd of NUL-terminated paths */
     WIRE_BIND,     /* text: address, number: how many in all, first: of them; answer: fds */
     WIRE_UNBIND,   /* text: address */
     WIRE_PREPARE,  /* a reload begins */
-    WIRE_COMMIT,   /* it ended; number: 1 when the new configuration serves */
+    WIRE_COMMIT,   /* a plan was built; number: 1 when it serves */
     WIRE_READY,    /* number: generation; text: the ready file's content or a piece of it;
                       first: 1 when it is the last one */
     WIRE_ANSWER,   /* number: 1 done, 0 refused (text: why) */

@@ -41,6 +41,7 @@ struct tls_certificate_pem {
 struct tls_server_settings {
     const struct tls_certificate_pem *certificates; /* the first is the default */
     size_t                            certificate_count;
+    const bool                       *may_be_expired; /* each: a warning then; NULL: none may */
     enum tls_profile                  profile;
     enum tls_client_auth              client_auth;
     struct slice                      client_ca; /* PEM */
@@ -48,9 +49,9 @@ struct tls_server_settings {
     bool                              offers_h2; /* before http/1.1 in ALPN */
 };
 
-/* Parses and checks everything: key fits certificate, not expired, strong enough
- * for the profile. NULL and *e names the file and the fault. `warnings` (may be
- * NULL) gets lines such as "expires in 5 days". Keeps no pointer to `s`. */
+/* Parses and checks everything: key fits certificate, not expired (unless it
+ * may be), strong enough for the profile. NULL and *e names the file and the fault. `warnings` (may
+ * be NULL) gets lines such as "expires in 5 days". Keeps no pointer to `s`. */
 struct tls_store *tls_store_new(const struct tls_server_settings *s, struct buffer *warnings,
                                 struct error *e);
 void              tls_store_free(struct tls_store *store);
@@ -82,6 +83,7 @@ struct tls_client_settings {
     struct slice ca;        /* PEM; empty: the system's */
     struct slice sni;       /* server name to send and to verify; empty: the endpoint's host */
     struct slice cert, key; /* PEM client certificate, or empty */
+    bool         may_be_expired;
     bool         offers_h2;
 };
 

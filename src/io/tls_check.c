@@ -2,7 +2,8 @@
  *
  * Is a certificate fit to be served? Refuses what clients would refuse (expired,
  * weak, in the wrong order, not belonging to the key), so that it is found when
- * the configuration is checked and not by visitors.
+ * the configuration is checked and not by visitors. One that may be expired is
+ * warned of.
  */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -77,6 +78,23 @@ static bool check_order(const struct tls_parsed *p, struct error *e)
     return true;
 }
 
+/* Where it may be: worth a warning each time, not the other hosts' end. */
+static bool report_expired(const struct tls_parsed *p, int at, struct buffer *warnings,
+                           struct error *e)
+{
+    X509 *x = sk_X509_value(p->chain, at);
+    char  name[NAME_BYTES], when[32];
+    date(X509_get0_notAfter(x), when);
+    subject(x, name);
+    if (!p->may_be_expired)
+        return error_set(e, "%s: certificate %d (%s) has expired on %s", p->cert_name, at + 1, name,
+                         when);
+    if (warnings)
+        buffer_printf(warnings, "%s: certificate %d (%s) has expired on %s; clients refuse it\n",
+                      p->cert_name, at + 1, name, when);
+    return true;
+}
+
 static bool check_time(const struct tls_parsed *p, int at, struct buffer *warnings, struct error *e)
 {
     X509 *x = sk_X509_value(p->chain, at);
@@ -87,10 +105,9 @@ static bool check_time(const struct tls_parsed *p, int at, struct buffer *warnin
         return error_set(e, "%s: certificate %d (%s) is not valid before %s", p->cert_name, at + 1,
                          subject(x, name), when);
     }
-    date(X509_get0_notAfter(x), when);
     if (X509_cmp_current_time(X509_get0_notAfter(x)) <= 0)
-        return error_set(e, "%s: certificate %d (%s) has expired on %s", p->cert_name, at + 1,
-                         subject(x, name), when);
+        return report_expired(p, at, warnings, e);
+    date(X509_get0_notAfter(x), when);
     if (warnings && ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)) &&
         days < WARN_DAYS)
         buffer_printf(warnings, "%s: certificate %d (%s) expires in %d days, on %s\n", p->cert_name,

@@ -76,7 +76,9 @@ static bool use_cas(SSL_CTX *context, struct slice pem, struct error *e)
 
 static bool use_certificate(SSL_CTX *context, const struct tls_client_settings *s, struct error *e)
 {
-    struct tls_parsed p = { .cert_name = "client certificate", .key_name = "client key" };
+    struct tls_parsed p = { .cert_name = "client certificate",
+                            .key_name = "client key",
+                            .may_be_expired = s->may_be_expired };
     if (!s->cert.len) return true;
     p.chain = tls_pem_certificates(s->cert, p.cert_name, e);
     p.key = p.chain ? tls_pem_key(s->key.len ? s->key : s->cert, p.key_name, e) : NULL;

@@ -27,6 +27,7 @@ struct tls_parsed {
     STACK_OF(X509) * chain; /* leaf first */
     EVP_PKEY     *key;
     enum tls_kind kind;
+    bool          may_be_expired;
 };
 
 struct tls_der {

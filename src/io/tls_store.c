@@ -89,8 +89,9 @@ static bool add_certificates(struct tls_store *store, const struct tls_server_se
     for (uint32_t i = 0; i < s->certificate_count && is_good; i++) {
         struct tls_parsed       p;
         struct tls_certificate *to = &store->certificates[i];
-        is_good = parse(&p, &s->certificates[i], e) && tls_check(&p, s->profile, warnings, e) &&
-                  try_out(trial, &p, e) &&
+        is_good = parse(&p, &s->certificates[i], e);
+        p.may_be_expired = s->may_be_expired && s->may_be_expired[i];
+        is_good = is_good && tls_check(&p, s->profile, warnings, e) && try_out(trial, &p, e) &&
                   add_ocsp(store, to, &p, s->certificates[i].ocsp, warnings, e);
         if (is_good) {
             store_certificate(store, to, &p);

@@ -164,6 +164,78 @@ def test_worker_that_crashes_while_the_file_is_broken_serves_the_last_good_one()
         assert gate.request().body == b"mended"
 
 
+FILES = """
+listeners:
+  https: { address: "127.0.0.1:0", tls: { certificates: [ { cert: "{dir}/a.pem", key: "{dir}/a.key" } ] } }
+upstreams: { app: { servers: [ "127.0.0.1:1" ], tls: { ca: "{dir}/ca.pem" } } }
+routes: [ { match: { path: /app }, upstream: app } ]
+defaults: { error_pages: { 404: "{dir}/404.html" } }
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    make_cert(tmp_path, "a", "localhost")
+    make_cert(tmp_path, "ca")
+    (tmp_path / "404.html").write_text("lost")
+    return tmp_path
+
+
+def answer(gate):
+    """The page of 404, and the certificate that it came under."""
+    with gate.connect("https", tls=insecure()) as c:
+        c.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return read_message(c).body, c.sock.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("name, content, log", [
+    ("a.pem", b"nonsense", ""), ("a.key", None, "log: { error: '{dir}/error.log' }"),
+    ("ca.pem", b"", ""), ("404.html", None, "")])
+def test_worker_that_crashes_while_a_page_or_key_is_broken_serves_the_last_good(files, name, content, log):
+    """Certificate, key, authority, page: gone or broken when another worker process comes. The
+    fault is told; the mended file is taken up by itself."""
+    with Gate(FILES + log, dir=files) as gate:
+        before, good = answer(gate), (files / name).read_bytes()
+
+        def errors():
+            return (files / "error.log").read_text() if log else gate.errors()
+        for _ in range(2):  # what was kept is kept on
+            pid = gate.worker_pid
+            (files / name).unlink(missing_ok=True)
+            if content is not None:
+                (files / name).write_bytes(content)
+            kill_worker(gate)
+            assert answer(gate) == before
+            wait_for_another(gate, pid)
+        assert "serving the last good ones" in errors() and "exit code 3" not in errors()
+        assert f"{files}/{name}" in errors()
+        assert gate.metric("wharfgate_worker_crashes_total") == 2
+        last = gate.admin("/v1/status").json["reloads"]["last"]
+        assert not last["ok"] and last["problems"]
+        assert gate.reload().returncode == 3
+        (files / name).write_bytes(good)
+        until(lambda: "changed files: generation" in errors(), "the mended file", 10 + PATIENCE)
+        assert answer(gate) == before
+
+
+def test_files_that_were_refused_are_not_what_is_kept(files):
+    """The successor has what served last, not what was tried last."""
+    with Gate(FILES, dir=files) as gate:
+        first = answer(gate)
+        make_cert(files, "a", "localhost")
+        (files / "404.html").write_text("gone")
+        assert gate.reload().returncode == 0
+        second = answer(gate)
+        assert second != first and second[0] == b"gone"
+        (files / "404.html").write_text("bad")
+        (files / "a.key").write_text("bad")
+        assert gate.reload().returncode == 3
+        pid = gate.worker_pid
+        kill_worker(gate)
+        assert answer(gate) == second
+        wait_for_another(gate, pid)
+
+
 def test_worker_process_dies_with_its_supervisor():
     with Gate(OK) as gate:
         pid = gate.worker_pid

@@ -2,11 +2,12 @@
 """Certificates that change under a running gate: by `reload`, and by themselves."""
 import os
 import shutil
+import signal
 
 import pytest
 
 from certs import Authority, SClient, client, fingerprint, shown
-from harness import Gate, PATIENCE, read_message, until
+from harness import Gate, PATIENCE, read_message, run, until
 
 CONFIG = """
 listeners:
@@ -105,3 +106,68 @@ def test_files_are_noticed_by_themselves(origin, shelf):
         assert ask(old) == 200 and origin.connections == 1
         assert "Cert Status: good" in SClient(gate, "-status", name="a.example").text
         assert served(gate, "b.example") == fingerprint(shelf.pairs["b1"][0])
+
+
+# ---- expired ----
+
+DAY, OVER = "20200101000000Z", "20210203040506Z"
+TWO = """
+listeners:
+  https: { address: "127.0.0.1:0", tls: { certificates: [ {certs} ] } }
+upstreams:
+  app: { servers: ["127.0.0.1:1"], tls: { {client} } }
+routes: [ { match: { path: /app }, upstream: app }, { respond: { body: ok } } ]
+"""
+
+
+def files_of(directory, name):
+    return f"cert: '{directory}/{name}.pem', key: '{directory}/{name}.key'"
+
+
+def two(directory, *names, client):
+    certs = ", ".join(f"{{ {files_of(directory, name)} }}" for name in names)
+    return TWO.replace("{certs}", certs).replace("{client}", files_of(directory, client))
+
+
+def kill_worker(gate):
+    """Returns when another one serves."""
+    pid = gate.worker_pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gate.ready["worker_pid"] != pid, "another worker process")
+
+
+def test_expired_certificate_is_not_the_end_of_a_start(tmp_path, shelf):
+    """`check` refuses it; the gate serves, and warns, so that other hosts do not suffer. What is
+    expired and in use stays so at reloads and in a successor."""
+    shelf.pairs["old"] = shelf.pki.issue_between("old", DAY, OVER, "a.example")
+    shelf.put("a", "old")
+    with Gate(two(tmp_path, "a", "b", client="a")) as gate:
+        assert run("check", "-c", gate.path).returncode == 3
+        assert "has expired on 2021-02-03" in gate.errors()
+        assert "the client certificate" in gate.errors()
+        assert served(gate) == fingerprint(shelf.pairs["old"][0])
+        assert served(gate, "b.example") == fingerprint(shelf.pairs["b1"][0])
+        done = gate.reload()
+        assert done.returncode == 0
+        assert "a.pem: the certificate has expired" in done.stdout + done.stderr
+        # Also with another certificate beside it, which has all of them made anew.
+        shelf.put("c", "a2")
+        done = gate.reload(two(tmp_path, "a", "b", "c", client="a"))
+        assert done.returncode == 0 and "has expired on 2021-02-03" in done.stdout + done.stderr
+        kill_worker(gate)
+        assert served(gate, "b.example") == fingerprint(shelf.pairs["b1"][0])
+        assert "last good ones" not in gate.errors()
+
+
+@pytest.mark.parametrize("slot", ["a", "b"])
+def test_expired_certificate_does_not_replace_a_good_one(tmp_path, shelf, slot):
+    """Neither by a reload, nor by itself, nor by a crash; of a listener or of an upstream."""
+    shelf.pairs["old"] = shelf.pki.issue_between("old", DAY, OVER, "a.example")
+    with Gate(two(tmp_path, "a", client="b")) as gate:
+        shelf.put(slot, "old")
+        done = gate.reload()
+        assert done.returncode == 3 and "has expired" in done.stderr
+        until(lambda: "changed files: refused" in gate.errors(), "the refusal", 10 + PATIENCE)
+        kill_worker(gate)
+        assert "last good ones" in gate.errors()
+        assert served(gate) == fingerprint(shelf.pairs["a1"][0])

@@ -77,6 +77,8 @@ static int set_up(void **state)
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_init(&c->s.log, null, LOG_LEVEL_ERROR);
     sockets_init(&c->s.sockets);
+    snapshot_init(&c->s.kept);
+    snapshot_init(&c->s.tried);
     conf_report_init(&c->s.report);
     c->s.current = manifest_load(c->config, &conf_reader_direct, &c->s.report);
     assert_true(c->s.current->is_good);
@@ -98,6 +100,8 @@ static int tear_down(void **state)
     buffer_reset(&c->s.ready);
     manifest_free(c->s.current);
     manifest_free(c->s.next);
+    snapshot_reset(&c->s.kept);
+    snapshot_reset(&c->s.tried);
     conf_report_reset(&c->s.report);
     close(atomic_load(&c->s.log.fd));
     close(c->s.line);
@@ -132,6 +136,40 @@ static bool gets_fd(struct scene *c, enum wire_kind kind, const char *text)
     assert_int_equal(m.fd_count, is_granted ? 1 : 0);
     wire_close_fds(&m);
     return is_granted;
+}
+
+static void ends_a_building(struct scene *c, bool serves)
+{
+    struct wire_message m;
+    wire_init(&m, WIRE_COMMIT, serves);
+    assert_true(ask(c, &m));
+}
+
+/* What it took is what it got, and what is kept; not what a plan that failed took. */
+static void what_a_plan_was_built_from_is_kept(void **state)
+{
+    struct scene       *c = *state;
+    struct wire_message m;
+    struct buffer       text = BUFFER_INIT;
+    struct error        e;
+    char                path[160], secret[160];
+    in_dir(c, "404.html", path);
+    assert_true(ask_text(c, &m, WIRE_TAKE, path));
+    assert_int_equal(m.fd_count, 2);
+    put_file(c, "404.html", "another");
+    assert_true(read_all(m.fds[1], path, 100, &text, &e));
+    assert_true(slice_eq(buffer_slice(&text), S("page")));
+    wire_close_fds(&m);
+    buffer_reset(&text);
+    assert_true(snapshot_is_empty(&c->s.kept));
+    ends_a_building(c, true);
+    assert_true(snapshot_has(&c->s.kept, path, S("page")));
+    assert_true(ask_text(c, &m, WIRE_TAKE, path));
+    wire_close_fds(&m);
+    ends_a_building(c, false);
+    assert_true(snapshot_has(&c->s.kept, path, S("page")));
+    assert_true(snapshot_is_empty(&c->s.tried));
+    assert_false(ask_text(c, &m, WIRE_TAKE, in_dir(c, "secret", secret)));
 }
 
 static void files_of_the_configuration_are_opened_and_no_others(void **state)
@@ -338,6 +376,7 @@ static void a_closed_line_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENE(what_a_plan_was_built_from_is_kept),
         SCENE(files_of_the_configuration_are_opened_and_no_others),
         SCENE(a_descriptor_for_reading_cannot_write),
         SCENE(logs_are_appended_to_and_nothing_else),

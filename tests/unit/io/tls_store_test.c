@@ -38,6 +38,7 @@ static int tear_down(void **state)
 struct files {
     struct buffer cert, key, ocsp, warnings;
     struct error  e;
+    bool          may_be_expired;
 };
 
 static void files_reset(struct files *f)
@@ -52,7 +53,9 @@ static struct tls_store *load(struct files *f)
 {
     struct tls_certificate_pem pem = { "site.pem", buffer_slice(&f->cert), "site.key",
                                        buffer_slice(&f->key), buffer_slice(&f->ocsp) };
-    struct tls_server_settings s = { .certificates = &pem, .certificate_count = 1 };
+    struct tls_server_settings s = { .certificates = &pem,
+                                     .certificate_count = 1,
+                                     .may_be_expired = &f->may_be_expired };
     f->e.text[0] = '\0';
     buffer_reset(&f->warnings);
     return tls_store_new(&s, &f->warnings, &f->e);
@@ -166,6 +169,9 @@ static void test_times(void **state)
     struct fixture *with = *state;
     struct files f = made(with, &(struct pki_request){ .from_s = -10 * DAY_S, .until_s = -DAY_S });
     refuses(&f, "site.pem|CN=leaf|has expired on 2");
+    f = made(with, &(struct pki_request){ .from_s = -10 * DAY_S, .until_s = -DAY_S });
+    f.may_be_expired = true;
+    accepts(&f, "site.pem: certificate 1 (CN=leaf) has expired on 2");
     f = made(with, &(struct pki_request){ .from_s = DAY_S });
     refuses(&f, "site.pem|CN=leaf|not valid before 2");
     f = made(with, &(struct pki_request){ .until_s = 5 * DAY_S + 60 });
