@@ -239,6 +239,9 @@ static void warn_of_user(struct supervisor *s)
     if (s->current->user.len && geteuid() != 0)
         log_warn(&s->log, "user: %s is not taken: only root may become another user",
                  s->current->user.data);
+    else if (!s->current->user.len && geteuid() == 0)
+        log_warn(&s->log, "user: not set, so the worker process, which reads what clients send, "
+                          "runs as root; an account without rights, such as nobody, is safer");
 }
 
 static void reset(struct supervisor *s)

@@ -380,6 +380,16 @@ def test_without_root(tmp_path):
         assert gate.stop() == 0
 
 
+def test_root_without_a_user_is_warned():
+    with Gate(OK) as gate:
+        assert "user: not set" in gate.errors() and "runs as root" in gate.errors()
+    with Gate(OK + "user: nobody\n") as gate:
+        assert "runs as root" not in gate.errors()
+    with Gate(OK, owner="nobody",
+              prefix=["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]) as gate:
+        assert "runs as root" not in gate.errors()
+
+
 def test_unknown_user_is_found_before_anything_runs():
     with pytest.raises(AssertionError) as e:
         Gate(OK + "user: no-such-one\n")
