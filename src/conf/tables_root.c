@@ -237,7 +237,9 @@ static const struct conf_row metrics_rows[] = {
       .max = 100000,
       CONF_FIELD(metrics_settings, max_series),
       .preset = "1000",
-      .doc = "Routes and upstreams counted by name; the rest are counted together as `_other`." },
+      .doc =
+          "Routes, upstreams and endpoints counted by name, of each; the rest are counted together "
+          "as `_other`." },
     { 0 },
 };
 

@@ -134,6 +134,7 @@ static void put_rate_limits(struct gate *g, struct buffer *to)
 void gate_put_metrics(struct gate *g, struct buffer *to)
 {
     put_workers(g, to);
+    gate_put_endpoint_metrics(g, to);
     put_process(g, to);
     put_reloads(g, to);
     put_access_log(g, to);

@@ -67,6 +67,10 @@ void gate_put_status(struct gate *g, struct buffer *to);
 /* ---- gate_metrics.c ---- */
 void gate_put_metrics(struct gate *g, struct buffer *to);
 
+/* ---- gate_endpoints.c ---- */
+void gate_put_upstreams(struct gate *g, struct buffer *to);
+void gate_put_endpoint_metrics(struct gate *g, struct buffer *to);
+
 /* ---- gate_logs.c ---- */
 bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);
 /* From where g->current has them to where `s` wants them. On failure nothing has changed. */

@@ -7,6 +7,7 @@ src_libwharfgate_a_SOURCES += \
 	src/control/file_watch.c src/control/file_watch.h \
 	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
 	src/control/gate_admin.c \
+	src/control/gate_endpoints.c \
 	src/control/gate_logs.c \
 	src/control/gate_metrics.c \
 	src/control/gate_reload.c \

@@ -311,6 +311,61 @@ def test_max_series():
         assert sum(samples.values()) >= 20
 
 
+ENDPOINTS = """
+    listeners: { http: { address: "127.0.0.1:0" } }
+    metrics: { max_series: {max} }
+    upstreams:
+      app: { servers: [ { address: "{origin}", weight: 3 }, { address: "127.0.0.1:9", backup: true } ] }
+      dead: { servers: [ "127.0.0.1:1" ], balance: least_requests }
+    routes: [ { match: { path: /dead }, upstream: dead }, { upstream: app } ]
+    """
+
+
+def test_endpoints_tell_which_replica_is_bad():
+    """Status and metrics agree: what was asked of each, what runs, what failed in a row."""
+    seen, release = threading.Event(), threading.Event()
+
+    def serve(peer, _):
+        while True:
+            if "/slow" in read_message(peer).start:
+                seen.set()
+                assert release.wait(10)
+            peer.send(reply(200, "x"))
+    with Origin(serve) as origin, Gate(ENDPOINTS, origin=origin.address, max=1000) as gate:
+        for path, status in (("/", 200), ("/", 200), ("/dead", 502), ("/dead", 502), ("/dead", 502)):
+            assert gate.request(path).status == status
+        with gate.connect() as slow:
+            slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert seen.wait(10)
+            app, dead = gate.admin("/v1/status").json["upstreams"]
+            m = scrape(gate)
+            release.set()
+            assert read_message(slow).status == 200
+        good, idle = app["endpoints"]
+        [bad] = dead["endpoints"]
+        assert (app["name"], dead["name"], dead["balance"]) == ("app", "dead", "least_requests")
+        assert good == {"address": origin.address, "weight": 3, "backup": False, "active": 1,
+                        "failures": 0, "requests": 3}
+        assert idle["backup"] and idle["requests"] == 0 and idle["address"] == "127.0.0.1:9"
+        assert bad["failures"] >= 3 and bad["requests"] >= 3 and bad["active"] == 0
+        for upstream, e in (("app", good), ("app", idle), ("dead", bad)):
+            labels = {"upstream": upstream, "endpoint": e["address"]}
+            assert value(m, "wharfgate_endpoint_requests_total", **labels) == e["requests"]
+            assert value(m, "wharfgate_endpoint_active", **labels) == e["active"]
+            assert value(m, "wharfgate_endpoint_failures_in_a_row", **labels) == e["failures"]
+
+
+def test_endpoints_past_the_bound_are_counted_together(origin):
+    with Gate(ENDPOINTS, origin=origin.address, max=1) as gate:
+        for _ in range(3):
+            gate.request()
+            gate.request("/dead")
+        samples = scrape(gate)["wharfgate_endpoint_requests_total"][2]
+        by = {tuple(dict(labels).values()): n for (_, labels), n in samples.items()}
+        assert set(by) == {(origin.address, "app"), ("_other", "_other")}
+        assert by[(origin.address, "app")] == 3 and by[("_other", "_other")] >= 3
+
+
 def test_counters_survive_reloads_and_plans_die(origin):
     """A route's series goes on by its name; the old plans are freed."""
     config = """
