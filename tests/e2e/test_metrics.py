@@ -294,7 +294,8 @@ def test_labels_come_from_the_configuration_alone(origin):
                 ask(i)
             assert series() == before
         names = {(k, v) for _, labels in before for k, v in labels if k != "le"}
-        assert {k for k, _ in names} <= {"route", "upstream", "code", "result", "reason", "version"}
+        assert {k for k, _ in names} <= {"route", "upstream", "endpoint", "code", "result", "reason",
+                                      "version"}
 
 
 def test_max_series():
