@@ -410,6 +410,14 @@ def children(pid):
     return found
 
 
+def name_of(pid):
+    """What the process is called; nothing when it has just gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def test_as_pid_1_it_reaps_orphans_and_stops():
     """In a PID namespace of its own, as in a container: orphans leave no zombies, a killed
     worker process comes back, SIGTERM ends it with 0."""
@@ -423,7 +431,7 @@ def test_as_pid_1_it_reaps_orphans_and_stops():
                               preexec_fn=lambda: os.dup2(os.open("/dev/null", 0), 3), text=True)
         assert done.returncode == 0, done.stderr
         [worker] = [pid for pid, state in children(init) if state != "Z"
-                    and "wharfgate" in pathlib.Path(f"/proc/{pid}/comm").read_text()]
+                    and "wharfgate" in name_of(pid)]
         until(lambda: [pid for pid, _ in children(init)] == [worker], "the orphan's end")
         os.kill(worker, signal.SIGKILL)
         assert gate.request().body == b"ok"
