@@ -34,7 +34,7 @@ struct tls_certificate_pem {
     const char  *cert_name; /* for messages */
     struct slice cert;      /* the chain, leaf first; may contain the key as well */
     const char  *key_name;
-    struct slice key;
+    struct slice key;  /* data NULL: the key is in `cert`; an empty file is not that */
     struct slice ocsp; /* DER response to staple, or empty */
 };
 
