@@ -39,6 +39,7 @@ struct files {
     struct buffer cert, key, ocsp, warnings;
     struct error  e;
     bool          may_be_expired;
+    bool          has_empty_key; /* a key file with nothing in it, not none */
 };
 
 static void files_reset(struct files *f)
@@ -51,8 +52,10 @@ static void files_reset(struct files *f)
 
 static struct tls_store *load(struct files *f)
 {
-    struct tls_certificate_pem pem = { "site.pem", buffer_slice(&f->cert), "site.key",
-                                       buffer_slice(&f->key), buffer_slice(&f->ocsp) };
+    bool                       has_key = f->key.len || f->has_empty_key;
+    struct slice               key = has_key ? buffer_slice(&f->key) : slice_make(NULL, 0);
+    struct tls_certificate_pem pem = { "site.pem", buffer_slice(&f->cert), "site.key", key,
+                                       buffer_slice(&f->ocsp) };
     struct tls_server_settings s = { .certificates = &pem,
                                      .certificate_count = 1,
                                      .may_be_expired = &f->may_be_expired };
@@ -124,6 +127,15 @@ static void test_no_key(void **state)
     struct files f = made(*state, &(struct pki_request){ 0 });
     buffer_reset(&f.key);
     refuses(&f, "site.pem|no private key");
+}
+
+/* The key's file is named, not the certificate's, which may hold keys too. */
+static void test_empty_key_file(void **state)
+{
+    struct files f = made(*state, &(struct pki_request){ 0 });
+    buffer_reset(&f.key);
+    f.has_empty_key = true;
+    refuses(&f, "site.key|no private key");
 }
 
 static void test_encrypted_key(void **state)
@@ -306,19 +318,13 @@ static void test_self_signed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_ones),
-        cmocka_unit_test(test_key_in_the_certificate_file),
-        cmocka_unit_test(test_no_key),
-        cmocka_unit_test(test_encrypted_key),
-        cmocka_unit_test(test_foreign_key),
-        cmocka_unit_test(test_not_pem),
-        cmocka_unit_test(test_cut_file),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_weak_ones),
-        cmocka_unit_test(test_chain_order),
-        cmocka_unit_test(test_modern_wants_ecdsa),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_ocsp),
+        cmocka_unit_test(test_good_ones),     cmocka_unit_test(test_key_in_the_certificate_file),
+        cmocka_unit_test(test_no_key),        cmocka_unit_test(test_empty_key_file),
+        cmocka_unit_test(test_encrypted_key), cmocka_unit_test(test_foreign_key),
+        cmocka_unit_test(test_not_pem),       cmocka_unit_test(test_cut_file),
+        cmocka_unit_test(test_times),         cmocka_unit_test(test_weak_ones),
+        cmocka_unit_test(test_chain_order),   cmocka_unit_test(test_modern_wants_ecdsa),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_ocsp),
         cmocka_unit_test(test_self_signed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
