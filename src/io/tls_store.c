@@ -17,8 +17,7 @@ static void parsed_reset(struct tls_parsed *p)
 
 static bool parse(struct tls_parsed *p, const struct tls_certificate_pem *pem, struct error *e)
 {
-    bool has_key_file =
-        pem->key.len > 0 || (pem->key_name && strcmp(pem->key_name, pem->cert_name) != 0);
+    bool         has_key_file = pem->key.data != NULL;
     struct slice key = has_key_file ? pem->key : pem->cert;
     *p = (struct tls_parsed){ .cert_name = pem->cert_name ? pem->cert_name : "certificate" };
     p->key_name = has_key_file && pem->key_name ? pem->key_name : p->cert_name;
