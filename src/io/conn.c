@@ -170,6 +170,7 @@ void conn_connect(struct conn *c, struct loop *l, const struct conn_ops *ops, st
     }
     if (to->tls) {
         c->tls = tls_connect(to->tls, l, to->server_name);
+        if (to->is_http_1) tls_offer_http_1(c->tls);
         c->is_handshaking = 1;
         if (to->preamble.len) outq_put(tls_out(c->tls), to->preamble.data, to->preamble.len);
     } else if (to->preamble.len) {

@@ -33,7 +33,7 @@ enum conn_fault {
                              is on_eof with is_truncated set */
 };
 
-/* on_open, on_sent and on_deadline may be NULL. */
+/* on_open, on_flush, on_sent and on_deadline may be NULL. */
 struct conn_ops {
     /* Connected and, with TLS, handshake done. For an accepted plain connection
      * it is not called: it is open at once. */
@@ -43,6 +43,9 @@ struct conn_ops {
     size_t (*on_input)(struct conn *c, const char *data, size_t len);
     /* The peer has finished sending; writing may still work. */
     void (*on_eof)(struct conn *c);
+    /* *out is about to be written, or copied where it was lent: at the end of each event
+     * that asked for it. What is still to be said may be put into it. */
+    void (*on_flush)(struct conn *c);
     /* Some of *out was written (encrypted, with TLS; told again when that has gone to the
      * kernel); it may be empty now. Also when is_write_dead made it be dropped. */
     void (*on_sent)(struct conn *c);
@@ -76,7 +79,11 @@ struct conn {
     unsigned               is_write_dead : 1; /* EPIPE: output is discarded, input still read */
     unsigned               is_closed : 1;
     unsigned               is_in_input : 1;
+    /* The owner's: many events of a turn add to *out, so that it is written at the turn's
+     * end, unless there is much of it. */
+    unsigned is_gathering : 1;
     /* Used by io/conn*.c only. */
+    unsigned        is_gathered : 1; /* flush_link is in loop->gathered */
     unsigned        has_told_eof : 1;
     unsigned        has_told_fault : 1;
     unsigned        has_fault : 1;       /* `fault` is to be told */
@@ -93,7 +100,7 @@ struct conn {
     struct watch    watch;
     struct deadline deadline;
     struct job      read_job;   /* resumes reading outside of other events */
-    struct list     flush_link; /* in loop->flushes; closed: in loop->closed */
+    struct list     flush_link; /* in loop->flushes or ->gathered; closed: in ->closed */
     struct list     doubt_link; /* in loop->doubts */
 };
 
@@ -107,6 +114,7 @@ struct conn_target {
     struct tls_client    *tls;         /* NULL: plain */
     struct slice          server_name; /* for SNI and verification unless `tls` fixes one */
     struct slice          preamble;    /* sent before everything else (PROXY protocol); copied */
+    bool                  is_http_1;   /* TLS: offer HTTP/1.1 alone */
 };
 
 /* Starts connecting. A failure is reported by on_fault from the loop, never from

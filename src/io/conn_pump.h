@@ -23,6 +23,8 @@ void conn_send_tls(struct conn *c);
 /* Is there anything to write? */
 bool conn_has_output(const struct conn *c);
 
+/* Writes what has waited for the end of the turn. */
+void conn_flush_gathered(struct loop *l);
 /* Last calls for what conn_close() has left; at the end of a turn. */
 void conn_free_closed(struct loop *l);
 /* Runs loop->doubt_deadline: see conn_read.c. */

@@ -18,6 +18,8 @@ enum {
     /* Ciphertext that may wait for the socket: beyond it plaintext stays in *out,
      * where its owner bounds it. */
     CIPHER_AHEAD_BYTES = 64 * 1024,
+    /* So much is not gathered any longer, but written: copying more costs more than a write. */
+    GATHERED_BYTES = 16 * 1024,
     /* Marks that arise while marks are served: after so many rounds, jobs first. */
     FLUSH_ROUNDS_MAX = 16,
 };
@@ -181,8 +183,22 @@ static void drop_output(struct conn *c)
     if (c->has_told_eof && !c->is_paused) job_queue(c->loop, &c->read_job);
 }
 
+/* Is *out, all of it owned now, to wait for what the rest of the turn adds? */
+static bool gather(struct conn *c)
+{
+    struct loop *l = c->loop;
+    if (!c->is_gathering || l->is_gathered || c->out->bytes >= GATHERED_BYTES || c->wants_fin)
+        return false;
+    outq_own(c->out);
+    c->is_gathered = 1;
+    list_append(&l->gathered, &c->flush_link);
+    return true;
+}
+
 static void flush(struct conn *c)
 {
+    if (c->ops->on_flush) c->ops->on_flush(c);
+    if (gather(c)) return;
     size_t before = c->out->bytes, cipher_before = c->tls ? tls_out(c->tls)->bytes : 0;
     if (!c->is_connecting && !c->is_write_dead) {
         if (c->tls)
@@ -221,12 +237,32 @@ void conn_flush_all(struct loop *l)
         }
     }
     /* Whoever is still at it: next time, but nothing lent may remain. */
-    LIST_EACH (it, &l->flushes) outq_own(container_of(it, struct conn, flush_link)->out);
+    LIST_EACH (it, &l->flushes) {
+        struct conn *c = container_of(it, struct conn, flush_link);
+        if (c->ops->on_flush) c->ops->on_flush(c);
+        outq_own(c->out);
+    }
     l->is_flushing = false;
+}
+
+void conn_flush_gathered(struct loop *l)
+{
+    struct list batch;
+    take_marks(&l->gathered, &batch);
+    while (!list_is_empty(&batch))
+        conn_want_flush(container_of(batch.next, struct conn, flush_link));
+    l->is_gathered = true;
+    conn_flush_all(l);
+    l->is_gathered = false;
 }
 
 void conn_want_flush(struct conn *c)
 {
-    if (c->is_closed || !list_is_empty(&c->flush_link)) return;
+    if (c->is_closed) return;
+    if (c->is_gathered) {
+        c->is_gathered = 0;
+        list_remove(&c->flush_link);
+    }
+    if (!list_is_empty(&c->flush_link)) return;
     list_append(&c->loop->flushes, &c->flush_link);
 }

@@ -77,6 +77,7 @@ struct loop *loop_new(struct log *log)
     block_pool_init(&l->large_blocks, LARGE_BLOCK_BYTES, LARGE_BLOCKS_KEPT);
     list_init(&l->jobs);
     list_init(&l->flushes);
+    list_init(&l->gathered);
     list_init(&l->closed);
     list_init(&l->doubts);
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
@@ -112,7 +113,8 @@ void loop_refresh(struct loop *l)
 
 static bool has_work(const struct loop *l)
 {
-    return !list_is_empty(&l->jobs) || !list_is_empty(&l->flushes) || !list_is_empty(&l->closed);
+    return !list_is_empty(&l->jobs) || !list_is_empty(&l->flushes) ||
+           !list_is_empty(&l->gathered) || !list_is_empty(&l->closed);
 }
 
 static void run_jobs(struct loop *l)
@@ -137,8 +139,12 @@ static void finish_turn(struct loop *l)
 {
     for (int round = 0; round < JOB_ROUNDS_MAX; round++) {
         conn_flush_all(l);
-        if (list_is_empty(&l->jobs)) break;
-        run_jobs(l);
+        if (!list_is_empty(&l->jobs))
+            run_jobs(l);
+        else if (!list_is_empty(&l->gathered))
+            conn_flush_gathered(l);
+        else
+            break;
     }
     conn_flush_all(l);
     conn_free_closed(l);

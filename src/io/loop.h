@@ -52,10 +52,11 @@ struct loop {
     struct block_pool      small_blocks; /* 4 KiB: arenas, heads */
     struct block_pool      large_blocks; /* 16 KiB: queued bodies */
     struct list            jobs;
-    struct list            flushes; /* connections with output to write after the present event */
-    struct list            closed;  /* connections to be freed at the end of the turn */
-    char                  *scratch; /* LOOP_SCRATCH_BYTES: where plain input lands */
-    char                  *cipher;  /* the same for TLS records */
+    struct list            flushes;  /* connections with output to write after the present event */
+    struct list            gathered; /* those whose output waits for the end of the turn */
+    struct list            closed;   /* connections to be freed at the end of the turn */
+    char                  *scratch;  /* LOOP_SCRATCH_BYTES: where plain input lands */
+    char                  *cipher;   /* the same for TLS records */
     struct deadline_wheel *wheel;
     bool                   must_stop;
     uint64_t               turn_count;
@@ -64,6 +65,7 @@ struct loop {
     uint64_t        seen_turn;   /* the turn that the clock was refreshed in */
     struct event    wait_timer;  /* bounds the wait of loop_turn() */
     bool            is_flushing; /* conn_flush_all() does not nest */
+    bool            is_gathered; /* what waited for the end of the turn is written now */
     struct list     doubts;      /* connections whose end may have gone unseen: conn_read.c */
     struct deadline doubt_deadline;
     struct loop_fd *stale_fds; /* see loop_close_fd() */

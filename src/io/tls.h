@@ -112,7 +112,9 @@ enum tls_result { TLS_OK, TLS_AGAIN, TLS_EOF, TLS_TRUNCATED, TLS_BROKEN };
 
 struct tls *tls_accept(struct tls_server *s, struct loop *l);
 struct tls *tls_connect(struct tls_client *c, struct loop *l, struct slice host);
-void        tls_free(struct tls *t);
+/* Before the handshake: HTTP/1.1 alone, whatever the client's settings say. */
+void tls_offer_http_1(struct tls *t);
+void tls_free(struct tls *t);
 /* Received ciphertext, borrowed for the calls that follow until all is used: once
  * tls_handshake or tls_read has said TLS_AGAIN. len 0: the peer has finished, and
  * reading ends in TLS_EOF or TLS_TRUNCATED. */

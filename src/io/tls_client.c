@@ -192,3 +192,8 @@ struct tls *tls_connect(struct tls_client *c, struct loop *l, struct slice host)
     ERR_clear_error();
     return t;
 }
+
+void tls_offer_http_1(struct tls *t)
+{
+    if (SSL_set_alpn_protos(t->ssl, alpn_http, sizeof(alpn_http) - 1) != 0) abort();
+}

@@ -91,8 +91,15 @@ static void on_free(struct conn *c)
     buffer_reset(&p->got);
 }
 
-const struct conn_ops probe_ops = { on_open,  on_input,    on_eof, on_sent,
-                                    on_fault, on_deadline, on_free };
+const struct conn_ops probe_ops = {
+    .on_open = on_open,
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_sent = on_sent,
+    .on_fault = on_fault,
+    .on_deadline = on_deadline,
+    .on_free = on_free,
+};
 
 void probe_init(struct probe *p, struct loop *l)
 {

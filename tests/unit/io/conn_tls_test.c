@@ -74,7 +74,9 @@ static void start(struct ends *t, struct tls_client *tls, struct slice preamble)
     int            listening = tcp_listen(&a);
     probe_init(&t->server, t->loop);
     probe_init(&t->client, t->loop);
-    struct conn_target to = { &a, tls, S("a.example"), preamble };
+    struct conn_target to = {
+        .address = &a, .tls = tls, .server_name = S("a.example"), .preamble = preamble
+    };
     conn_connect(&t->client.conn, t->loop, &probe_ops, &t->client.out, &to);
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     assert_true(fd >= 0);
