@@ -31,6 +31,8 @@ enum setting_profile { PROFILE_INTERMEDIATE, PROFILE_MODERN };
 enum setting_client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
 enum setting_balance { BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
 enum setting_proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
+enum setting_http2 { HTTP2_AUTO, HTTP2_ON, HTTP2_OFF };
+enum setting_protocol { PROTOCOL_SETTING_H1, PROTOCOL_SETTING_H2, PROTOCOL_SETTING_AUTO };
 enum setting_store { STORE_LOCAL };
 
 struct certificate_settings {
@@ -58,6 +60,7 @@ struct listener_settings {
     bool                          redirects_https; /* redirect: https */
     uint16_t                      redirect_port;   /* 0: that of the first listener with TLS */
     struct listener_tls_settings *tls;             /* NULL: plain */
+    enum setting_http2            http2;
     struct text_list              accept_proxy_protocol; /* CIDRs whose PROXY header is required */
     struct text_list              trusted_proxies; /* CIDRs whose X-Forwarded-* are believed */
     uint32_t                      max_connections; /* 0: limits.max_connections alone */
@@ -94,6 +97,7 @@ struct limit_settings {
     uint32_t max_connections;         /* 65536 over all listeners; idle ones are closed first */
     uint64_t body_min_rate;           /* bytes/s a body must keep up after body_idle; 0: off. 256 */
     uint32_t requests_per_connection; /* 0: no bound */
+    uint32_t streams_per_connection;  /* 128: requests at once on one HTTP/2 connection */
 };
 
 struct upstream_settings {
@@ -104,6 +108,7 @@ struct upstream_settings {
     enum setting_balance          balance;
     struct upstream_tls_settings *tls; /* NULL: plain */
     enum setting_proxy_protocol   proxy_protocol;
+    enum setting_protocol         protocol;
     uint32_t     keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
     uint32_t     retries;                /* further attempts where a retry is allowed, 2 */
     struct slice host;                   /* Host sent to the replicas; unset: the client's */

@@ -152,6 +152,10 @@ static const struct conf_section listener_tls_section = {
 
 static const struct conf_choice redirects[] = { { "https", true }, { "off", false }, { NULL, 0 } };
 
+static const struct conf_choice http2_modes[] = {
+    { "auto", HTTP2_AUTO }, { "on", HTTP2_ON }, { "off", HTTP2_OFF }, { NULL, 0 }
+};
+
 static const struct conf_row listener_name = {
     .key = "name",
     .type = &conf_name,
@@ -186,6 +190,13 @@ static const struct conf_row listener_rows[] = {
       CONF_FIELD(listener_settings, tls),
       .preset_doc = "plain HTTP",
       .doc = "TLS on this listener." },
+    { .key = "http2",
+      .type = &conf_enum,
+      .choices = http2_modes,
+      CONF_FIELD(listener_settings, http2),
+      .preset = "auto",
+      .doc = "HTTP/2: with TLS, for clients that offer it (`auto`); without TLS too, for clients "
+             "that begin with it (`on`); never (`off`)." },
     { .key = "accept_proxy_protocol",
       .shape = CONF_MANY,
       .type = &conf_cidr,
@@ -333,6 +344,13 @@ static const struct conf_choice proxy_protocols[] = {
     { NULL, 0 },
 };
 
+static const struct conf_choice protocols[] = {
+    { "h1", PROTOCOL_SETTING_H1 },
+    { "h2", PROTOCOL_SETTING_H2 },
+    { "auto", PROTOCOL_SETTING_AUTO },
+    { NULL, 0 },
+};
+
 static const struct conf_row upstream_name = {
     .key = "name",
     .type = &conf_name,
@@ -360,6 +378,13 @@ static const struct conf_row upstream_rows[] = {
       .flags = CONF_SWITCH,
       .preset_doc = "plain HTTP",
       .doc = "TLS towards the servers." },
+    { .key = "protocol",
+      .type = &conf_enum,
+      .choices = protocols,
+      CONF_FIELD(upstream_settings, protocol),
+      .preset = "h1",
+      .doc = "HTTP/1.1, HTTP/2, or, with TLS, whichever the server prefers (`auto`; without TLS "
+             "that is HTTP/1.1). gRPC needs `h2`." },
     { .key = "proxy_protocol",
       .type = &conf_enum,
       .choices = proxy_protocols,

@@ -141,6 +141,13 @@ static const struct conf_row limits_rows[] = {
       CONF_FIELD(limit_settings, requests_per_connection),
       .preset = "unlimited",
       .doc = "After so many requests a client must connect anew." },
+    { .key = "streams_per_connection",
+      .type = &conf_count,
+      .min = 1,
+      .max = 10000,
+      CONF_FIELD(limit_settings, streams_per_connection),
+      .preset = "128",
+      .doc = "Requests at once on one HTTP/2 connection, of a client or to a server." },
     { 0 },
 };
 

@@ -112,6 +112,7 @@ static struct http_limits limits_of(const struct settings *s)
         .chunk_extension_bytes = CHUNK_EXTENSION_BYTES,
         .informational_count = INFORMATIONAL_MAX,
         .window_bytes = WINDOW_BYTES,
+        .stream_count = s->limits.streams_per_connection,
         .allows_encoded_slash = allows_encoded_slash(s),
         .merges_slashes = true,
     };

@@ -228,7 +228,7 @@ static void build_one(struct build *b, size_t index, struct map *seen)
     check_addresses(b, s, seen);
     parse_cidrs(b, &s->at, &s->trusted_proxies, &to->trusted);
     parse_cidrs(b, &s->at, &s->accept_proxy_protocol, &to->proxy_from);
-    if (s->tls) to->tls = build_tls(b, s->tls);
+    if (s->tls) to->tls = build_tls(b, s->tls, s->http2 != HTTP2_OFF);
     if (s->redirects_https) set_redirect(b, index, to);
 }
 

@@ -35,5 +35,6 @@ void build_routes(struct build *b);
 /* All but the sockets. */
 void build_listeners(struct build *b);
 /* tls_server of each worker, or NULL (reported). */
-struct tls_server **build_tls(struct build *b, const struct listener_tls_settings *tls);
+struct tls_server **build_tls(struct build *b, const struct listener_tls_settings *tls,
+                              bool offers_h2);
 void                build_bind(struct build *b);

@@ -118,7 +118,8 @@ static void report_store(struct build *b, const struct listener_tls_settings *s,
 
 static void make_key(const struct tls_server_settings *s, struct buffer *key)
 {
-    buffer_printf(key, "%d %d %d", (int)s->profile, (int)s->client_auth, s->has_tickets);
+    buffer_printf(key, "%d %d %d %d", (int)s->profile, (int)s->client_auth, s->has_tickets,
+                  s->offers_h2);
     build_key_content(key, s->client_ca);
     for (size_t i = 0; i < s->certificate_count; i++) {
         build_key_content(key, s->certificates[i].cert);
@@ -206,7 +207,8 @@ static const bool *judge_expired(struct build *b, const struct listener_tls_sett
     return may_be;
 }
 
-struct tls_server **build_tls(struct build *b, const struct listener_tls_settings *s)
+struct tls_server **build_tls(struct build *b, const struct listener_tls_settings *s,
+                              bool offers_h2)
 {
     static const enum tls_client_auth auth[] = {
         [CLIENT_AUTH_NONE] = TLS_CLIENT_NONE,
@@ -221,6 +223,7 @@ struct tls_server **build_tls(struct build *b, const struct listener_tls_setting
         .client_auth = auth[s->client_auth],
         .client_ca = { "", 0 },
         .has_tickets = s->tickets,
+        .offers_h2 = offers_h2,
     };
     bool is_read = read_certificates(b, s, pem, &settings.certificate_count);
     if (s->client_ca.len) is_read &= build_read(b, &s->at, s->client_ca, &settings.client_ca);

@@ -23,8 +23,8 @@ static void make_key(const struct upstream_settings *s, const struct upstream_bu
     buffer_put_slice(key, s->name);
     buffer_put_char(key, '\n');
     buffer_put_slice(key, s->fingerprint);
-    buffer_printf(key, "\n%llu %u %u %u", (unsigned long long)ub->keep_alive_ms, l->header_bytes,
-                  l->header_count, ub->worker_count);
+    buffer_printf(key, "\n%llu %u %u %u %u", (unsigned long long)ub->keep_alive_ms, l->header_bytes,
+                  l->header_count, l->stream_count, ub->worker_count);
     if (!ub->tls) return;
     build_key_content(key, ub->tls->ca);
     build_key_content(key, ub->tls->cert);
@@ -65,6 +65,7 @@ static bool read_tls(struct build *b, const struct upstream_settings *s,
     is_read &= read_optional(b, &s->at, s->tls->cert, &tls->cert);
     is_read &= read_optional(b, &s->at, s->tls->key, &tls->key);
     tls->verifies = s->tls->verify;
+    tls->offers_h2 = s->protocol != PROTOCOL_SETTING_H1;
     tls->sni = s->tls->sni;
     if (!s->tls->key.len) tls->key = tls->cert;
     if (tls->cert.len) judge_certificate(b, s, tls);

@@ -18,6 +18,11 @@
  * events listed here, which may be delivered from within codec_feed(),
  * codec_feed_eof(), codec_feed_abort(), codec_expire() and codec_sent() only.
  * Sending never delivers an event.
+ *
+ * Tunnels. A request whose head has `upgrade` may be answered by a head with status 101:
+ * from then on the stream is a tunnel. Both directions begin anew, whatever had ended
+ * before: bytes arrive by on_body until on_end and are sent by http_stream_send_body()
+ * until http_stream_send_end(); neither has a length, nor do they end together.
  */
 #pragma once
 
@@ -56,6 +61,7 @@ struct http_limits {
     uint32_t chunk_extension_bytes; /* of one body in all: 400 */
     uint32_t informational_count;   /* 1xx before one final response: 502 */
     uint32_t window_bytes;          /* received and not yet consumed, per stream: stops reading */
+    uint32_t stream_count;          /* at once on one connection, where the version allows many */
     bool     allows_encoded_slash;  /* %2f, %5c in paths */
     bool     merges_slashes;        /* "//" -> "/" */
 };
@@ -64,7 +70,8 @@ struct http_limits {
  * end; or invalid or reset at any time, which is the last. Data is valid
  * during the call only, heads as long as the arena. */
 struct http_stream_ops {
-    /* The message's head. Server role: the request. Client role: the final response. */
+    /* The message's head. Server role: the request. Client role: the final response, or
+     * that with status 101 which begins a tunnel. */
     void (*on_head)(struct http_stream *s, struct http_head *head);
     /* Client role: a 1xx response other than 101. May be NULL. */
     void (*on_informational)(struct http_stream *s, struct http_head *head);
@@ -115,6 +122,8 @@ struct http_codec_ops {
     bool (*wants_input)(const struct http_codec *c);
     bool (*is_reusable)(const struct http_codec *c);
     bool (*is_blank)(const struct http_codec *c);
+    bool (*is_in_head)(const struct http_codec *c);
+    void (*prepare)(struct http_codec *c); /* NULL: nothing to do */
     unsigned (*room)(const struct http_codec *c);
     struct http_stream *(*open)(struct http_codec *c);
     void (*shutdown)(struct http_codec *c);
@@ -137,9 +146,16 @@ struct http_codec {
     const struct clock                *clock;  /* for Date */
     struct outq                        out;
     bool                               is_tls; /* scheme of requests that do not name one */
+    /* Many streams share the connection: what they send is gathered over a turn. */
+    bool is_shared;
     /* Set by the codec when a message was broken off. The connection is to be closed
      * at once and by a reset, so that the peer cannot take it for complete. */
     bool is_broken;
+    /* Set by the codec: `out` is the last that is said; FIN once it is written. */
+    bool has_ended;
+    /* Set by the codec when it gives the connection up because of what the peer did to
+     * it: a short constant phrase, for logs. */
+    const char *abuse;
 };
 
 /* ---- the connection's side ---- */
@@ -166,7 +182,8 @@ static inline void codec_feed_abort(struct http_codec *c)
 
 /* Server role: a head that has begun took too long. Announces the stream it would
  * have been, as on_stream and on_invalid with status 408, so that it is
- * answered and logged. Without a begun head it does nothing. */
+ * answered and logged; or, where what was begun is nobody's yet, gives the connection
+ * up. Without a begun head it does nothing. */
 static inline void codec_expire(struct http_codec *c)
 {
     c->ops->expire(c);
@@ -198,6 +215,19 @@ static inline bool codec_is_blank(const struct http_codec *c)
     return c->ops->is_blank(c);
 }
 
+/* Server role: has a head begun that is not complete? */
+static inline bool codec_is_in_head(const struct http_codec *c)
+{
+    return c->ops->is_in_head(c);
+}
+
+/* To be called before `out` is written or copied, at the end of each event: puts what
+ * streams were given into it. Delivers no event. */
+static inline void codec_prepare(struct http_codec *c)
+{
+    if (c->ops->prepare) c->ops->prepare(c);
+}
+
 /* Client role: how many more streams may be opened now. */
 static inline unsigned codec_room(const struct http_codec *c)
 {
@@ -211,7 +241,8 @@ static inline struct http_stream *codec_open(struct http_codec *c)
     return c->ops->open(c);
 }
 
-/* Finish what runs, take nothing new (h1: Connection: close; h2: GOAWAY). */
+/* Finish what runs, take nothing new (h1: Connection: close; h2: GOAWAY). A codec that
+ * is still reusable afterwards takes what was on its way to it. */
 static inline void codec_shutdown(struct http_codec *c)
 {
     c->ops->shutdown(c);

@@ -76,6 +76,13 @@ static bool is_blank(const struct http_codec *base)
            outq_is_empty(&base->out);
 }
 
+static bool is_in_head(const struct http_codec *base)
+{
+    const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
+    return c->is_server && !c->is_open && c->receive == H1_RECEIVE_HEAD &&
+           (c->begun || c->is_line_skipped);
+}
+
 static unsigned room(const struct http_codec *base)
 {
     const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
@@ -221,6 +228,7 @@ static const struct http_codec_ops codec_ops = {
     .wants_input = h1_wants_input,
     .is_reusable = is_reusable,
     .is_blank = is_blank,
+    .is_in_head = is_in_head,
     .room = room,
     .open = open_stream,
     .shutdown = shutdown_codec,

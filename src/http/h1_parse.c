@@ -204,21 +204,6 @@ static const char *parse_version(const char *p, struct h1_message *m, struct htt
     return p + 8;
 }
 
-static bool split_target(struct http_head *head, struct arena *a, const struct http_limits *limits,
-                         struct http_fault *f)
-{
-    struct uri_rules rules = { limits->allows_encoded_slash, limits->merges_slashes };
-    size_t           mark = slice_find(head->target, '?');
-    head->has_query = mark < head->target.len;
-    if (head->has_query) {
-        head->query = slice_from(head->target, mark + 1);
-        if (slice_find(head->query, '#') < head->query.len)
-            return http_refuse(f, 400, "bad_target");
-    }
-    const char *reason = uri_path(slice_make(head->target.data, mark), &rules, a, &head->path);
-    return reason ? http_refuse(f, 400, reason) : true;
-}
-
 /* RFC 9112 section 3.2.2. Cuts scheme and authority off the target. */
 static bool parse_absolute_form(struct http_head *head, struct http_fault *f)
 {
@@ -247,7 +232,7 @@ static bool parse_absolute_form(struct http_head *head, struct http_fault *f)
 static bool parse_target(struct http_head *head, struct arena *a, const struct http_limits *limits,
                          struct http_fault *f)
 {
-    if (head->target.data[0] == '/') return split_target(head, a, limits, f);
+    if (head->target.data[0] == '/') return http_split_target(head, a, limits, f);
     if (slice_eq(head->target, S("*"))) {
         if (head->method != HTTP_OPTIONS) return http_refuse(f, 400, "bad_target");
         head->path = head->target;
@@ -264,7 +249,7 @@ static bool parse_target(struct http_head *head, struct arena *a, const struct h
         if (head->target.len) memcpy(to + 1, head->target.data, head->target.len);
         head->target = slice_make(to, head->target.len + 1);
     }
-    return split_target(head, a, limits, f);
+    return http_split_target(head, a, limits, f);
 }
 
 /* Returns the byte after the request line, or NULL. */

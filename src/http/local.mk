@@ -11,6 +11,13 @@ src_libwharfgate_a_SOURCES += \
 	src/http/h1_receive.c \
 	src/http/h1_send.c \
 	src/http/h1_write.c src/http/h1_write.h \
+	src/http/h2.h \
+	src/http/h2_budget.c src/http/h2_budget.h \
+	src/http/h2_codec.c \
+	src/http/h2_head.c src/http/h2_head.h \
+	src/http/h2_private.h \
+	src/http/h2_receive.c \
+	src/http/h2_send.c \
 	src/http/message.h \
 	src/http/method.c \
 	src/http/names.h \

@@ -199,6 +199,21 @@ bool http_control_take(struct http_head *head, struct http_control *ctl, bool is
     return true;
 }
 
+bool http_split_target(struct http_head *head, struct arena *a, const struct http_limits *limits,
+                       struct http_fault *f)
+{
+    struct uri_rules rules = { limits->allows_encoded_slash, limits->merges_slashes };
+    size_t           mark = slice_find(head->target, '?');
+    head->has_query = mark < head->target.len;
+    if (head->has_query) {
+        head->query = slice_from(head->target, mark + 1);
+        if (slice_find(head->query, '#') < head->query.len)
+            return http_refuse(f, 400, "bad_target");
+    }
+    const char *reason = uri_path(slice_make(head->target.data, mark), &rules, a, &head->path);
+    return reason ? http_refuse(f, 400, reason) : true;
+}
+
 bool http_check_host(struct http_head *head, const struct http_control *ctl, bool is_required,
                      bool is_tls, struct http_fault *f)
 {

@@ -38,6 +38,9 @@ bool http_refuse(struct http_fault *f, uint16_t status, const char *reason);
  * accepts_trailers and upgrade. False and *f when one is malformed. */
 bool http_control_take(struct http_head *head, struct http_control *ctl, bool is_request,
                        struct http_fault *f) __attribute__((warn_unused_result));
+/* Splits head->target, which begins with "/", into path (in its normal form) and query. */
+bool http_split_target(struct http_head *head, struct arena *a, const struct http_limits *limits,
+                       struct http_fault *f) __attribute__((warn_unused_result));
 /* Judges Host (there must be one when `is_required`) against head->authority,
  * which is what the target said or empty, and sets head->authority. */
 bool http_check_host(struct http_head *head, const struct http_control *ctl, bool is_required,

@@ -93,7 +93,8 @@ static void give_up_or_retry(struct attempt *a, enum http_reset why, unsigned st
                              const char *reason)
 {
     bool is_allowed = may_retry(a, why);
-    if (is_allowed && a->is_reused && why == HTTP_RESET_CLOSED) {
+    bool was_idle = why == HTTP_RESET_CLOSED || why == HTTP_RESET_UNPROCESSED;
+    if (is_allowed && a->is_reused && was_idle) {
         repeat(a);
         return;
     }
@@ -166,7 +167,8 @@ static const char *reset_text(enum http_reset why)
 static void on_reset(struct http_stream *s, enum http_reset why)
 {
     struct attempt *a = of_stream(s);
-    if (!a->is_reused || why != HTTP_RESET_CLOSED) warn(a, "broke off", reset_text(why));
+    if (!a->is_reused || (why != HTTP_RESET_CLOSED && why != HTTP_RESET_UNPROCESSED))
+        warn(a, "broke off", reset_text(why));
     give_up_or_retry(a, why, 502, reset_text(why));
 }
 
@@ -286,6 +288,7 @@ void attempt_timed_out(struct attempt *a)
     if (!a || !a->endpoint) return;
     atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
     warn(a, "does not answer", "response_timeout");
+    if (a->stream) upstream_stream_distrust(a->stream);
 }
 
 void attempt_body(struct attempt *a, struct slice data)

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "http/h1.h"
+#include "http/h2.h"
 #include "io/proxy_protocol.h"
 #include "proxy/exchange.h"
 
@@ -38,9 +39,23 @@ static void count_bytes(struct downstream *d)
     d->conn.received_bytes = d->conn.sent_bytes = 0;
 }
 
+/* The codec has given the connection up because of what the client did. */
+static void tell_abuse(struct downstream *d)
+{
+    struct worker *w = d->worker;
+    char           text[ADDRESS_TEXT_MAX];
+    if (!d->codec || !d->codec->abuse) return;
+    counter_add(&w->stats->connections_abusive, 1);
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "client %.*s: its connection is closed: %s", (int)address_format_ip(&d->peer, text),
+                text, d->codec->abuse);
+    d->codec->abuse = NULL;
+}
+
 static void close_now(struct downstream *d, bool is_reset)
 {
     if (d->conn.is_closed) return;
+    tell_abuse(d);
     list_remove(&d->link);
     if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
     list_remove(&d->idle_link);
@@ -77,7 +92,7 @@ static void enter(struct downstream *d, enum downstream_state state)
     };
     bool was_idle = d->state == DOWNSTREAM_IDLE, is_idle = state == DOWNSTREAM_IDLE;
     d->state = (uint8_t)state;
-    d->is_slow = false;
+    d->has_rested = d->is_head_timed = false;
     if (was_idle != is_idle) {
         list_remove(&d->idle_link);
         if (is_idle) list_append(&d->worker->idle, &d->idle_link);
@@ -105,6 +120,8 @@ static void finish_close(struct downstream *d)
 static void close_when_written(struct downstream *d)
 {
     if (d->state >= DOWNSTREAM_CLOSING) return;
+    tell_abuse(d);
+    if (d->codec) codec_prepare(d->codec);
     enter(d, DOWNSTREAM_CLOSING);
     if (!conn_has_unsent(&d->conn)) finish_close(d);
 }
@@ -112,6 +129,7 @@ static void close_when_written(struct downstream *d)
 /* No exchange is running; the end of what was answered may still be on its way. */
 static void close_idle(struct downstream *d)
 {
+    if (d->codec) codec_prepare(d->codec);
     if (conn_has_unsent(&d->conn))
         close_when_written(d);
     else
@@ -141,7 +159,10 @@ static void on_stream(struct http_codec *c, struct http_stream *s)
 static void on_output(struct http_codec *c)
 {
     struct downstream *d = c->owner;
-    conn_want_flush(&d->conn);
+    if (c->has_ended)
+        conn_shutdown_write(&d->conn);
+    else
+        conn_want_flush(&d->conn);
 }
 
 static void on_want_input(struct http_codec *c)
@@ -150,16 +171,25 @@ static void on_want_input(struct http_codec *c)
     if (d->state < DOWNSTREAM_CLOSING) conn_resume(&d->conn);
 }
 
+/* Who got through before we stopped is served once, if he asks soon. */
+static void await_only_request(struct downstream *d)
+{
+    enter(d, DOWNSTREAM_IDLE);
+    deadline_set(d->worker->loop, &d->conn.deadline, ONLY_REQUEST_MS);
+}
+
 static void on_idle(struct http_codec *c)
 {
     struct downstream *d = c->owner;
     if (d->conn.is_closed) return;
     if (c->is_broken)
         close_now(d, true);
-    else if (codec_is_reusable(c)) /* an end that is yet to be told comes after kept input */
-        enter(d, DOWNSTREAM_IDLE);
-    else
+    else if (!codec_is_reusable(c)) /* an end that is yet to be told comes after kept input */
         close_when_written(d);
+    else if (is_ending(d))
+        await_only_request(d);
+    else
+        enter(d, DOWNSTREAM_IDLE);
 }
 
 static const struct http_codec_owner_ops codec_owner_ops = {
@@ -169,13 +199,59 @@ static const struct http_codec_owner_ops codec_owner_ops = {
     .on_idle = on_idle,
 };
 
+/* ---- which protocol ---- */
+
+enum protocol { PROTOCOL_H1, PROTOCOL_H2, PROTOCOL_UNKNOWN };
+
+/* In the clear only who begins as HTTP/2 does speaks it (RFC 9113 section 3.3). */
+static enum protocol protocol_by_preface(struct downstream *d, struct slice data)
+{
+    char   begin[H2_PREFACE_TELLS_BYTES];
+    size_t len = 0;
+    while (len < d->first_count) {
+        begin[len] = d->first[len];
+        len++;
+    }
+    for (size_t i = 0; len < sizeof(begin) && i < data.len; i++) begin[len++] = data.data[i];
+    if (memcmp(begin, H2_PREFACE, len) != 0) return PROTOCOL_H1;
+    return len == sizeof(begin) ? PROTOCOL_H2 : PROTOCOL_UNKNOWN;
+}
+
 /* The one place where a protocol is chosen. */
-static void make_codec(struct downstream *d)
+static enum protocol choose_protocol(struct downstream *d, struct slice data)
+{
+    const struct listener_settings *s = d->listener->config->settings;
+    if (d->conn.tls) return tls_alpn(d->conn.tls) == TLS_ALPN_H2 ? PROTOCOL_H2 : PROTOCOL_H1;
+    return s->http2 == HTTP2_ON ? protocol_by_preface(d, data) : PROTOCOL_H1;
+}
+
+static void make_codec(struct downstream *d, enum protocol protocol)
 {
     struct worker *w = d->worker;
-    d->codec = h1_codec_new(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
-                            &w->loop->large_blocks, d->conn.tls != NULL);
+    struct http_codec *(*make)(enum http_role, const struct http_codec_owner_ops *, void *,
+                               const struct http_limits *, const struct clock *,
+                               struct block_pool *, bool) =
+        protocol == PROTOCOL_H2 ? h2_codec_new : h1_codec_new;
+    d->codec = make(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
+                    &w->loop->large_blocks, d->conn.tls != NULL);
     d->conn.out = &d->codec->out;
+    d->conn.is_gathering = d->codec->is_shared;
+}
+
+/* False: the bytes, which were kept, do not tell yet. */
+static bool have_codec(struct downstream *d, struct slice data)
+{
+    if (d->codec) return true;
+    enum protocol protocol = choose_protocol(d, data);
+    if (protocol == PROTOCOL_UNKNOWN) {
+        for (size_t i = 0; i < data.len; i++) d->first[d->first_count++] = data.data[i];
+        if (d->state == DOWNSTREAM_IDLE) enter(d, DOWNSTREAM_HEAD);
+        return false;
+    }
+    make_codec(d, protocol);
+    codec_feed(d->codec, d->first, d->first_count);
+    d->first_count = 0;
+    return true;
 }
 
 /* Idle for a while: the codec's memory serves others until the next request. */
@@ -186,13 +262,6 @@ static void rest(struct downstream *d)
     d->codec = NULL;
     d->conn.out = &d->worker->no_output;
     deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
-}
-
-/* Who got through before we stopped is served once, if he asks soon. */
-static void await_only_request(struct downstream *d)
-{
-    enter(d, DOWNSTREAM_IDLE);
-    deadline_set(d->worker->loop, &d->conn.deadline, ONLY_REQUEST_MS);
 }
 
 /* PROXY header and TLS are through. */
@@ -208,14 +277,14 @@ static void open_for_requests(struct downstream *d)
 static bool may_rest(struct downstream *d)
 {
     uint64_t keep_alive_ms = settings_of(d)->timeouts.keep_alive;
-    if (!d->codec || d->is_slow || keep_alive_ms <= BLANK_MS) return false;
+    if (!d->codec || d->has_rested || keep_alive_ms <= BLANK_MS || is_ending(d)) return false;
     if (codec_is_blank(d->codec)) {
         rest(d);
         return true;
     }
-    d->is_slow = conn_has_unsent(&d->conn);
+    d->has_rested = true;
     deadline_set(d->worker->loop, &d->conn.deadline, keep_alive_ms - BLANK_MS);
-    return d->is_slow;
+    return true;
 }
 
 /* ---- what the connection tells ---- */
@@ -235,13 +304,29 @@ static struct tls_server *tls_of(const struct downstream *d)
     return servers ? servers[d->worker->index] : NULL;
 }
 
+/* A head that has begun has a deadline of its own, whatever else is running. */
+static void watch_head(struct downstream *d)
+{
+    bool is_in_head = codec_is_in_head(d->codec);
+    if (d->state == DOWNSTREAM_IDLE && is_in_head) {
+        enter(d, DOWNSTREAM_HEAD);
+    } else if (d->state == DOWNSTREAM_HEAD && !is_in_head) {
+        enter(d, DOWNSTREAM_IDLE);
+    } else if (d->state == DOWNSTREAM_BUSY && is_in_head != d->is_head_timed) {
+        d->is_head_timed = is_in_head;
+        if (is_in_head)
+            deadline_set(d->worker->loop, &d->conn.deadline, settings_of(d)->timeouts.header);
+        else
+            deadline_clear(&d->conn.deadline);
+    }
+}
+
 static size_t feed(struct downstream *d, const char *data, size_t len)
 {
-    uint32_t seen = d->request_count;
-    if (!d->codec) make_codec(d);
+    if (!have_codec(d, slice_make(data, len))) return len;
     size_t used = codec_feed(d->codec, data, len);
     if (d->conn.is_closed) return len;
-    if (d->state == DOWNSTREAM_IDLE && used && seen == d->request_count) enter(d, DOWNSTREAM_HEAD);
+    watch_head(d);
     if (is_over(d)) close_idle(d);
     if (d->conn.is_closed) return len;
     if (d->state < DOWNSTREAM_CLOSING && !codec_wants_input(d->codec))
@@ -317,14 +402,22 @@ static void on_eof(struct conn *c)
         close_now(d, false);
 }
 
+static void on_flush(struct conn *c)
+{
+    struct downstream *d = of_conn(c);
+    if (d->codec) codec_prepare(d->codec);
+}
+
 static void on_sent(struct conn *c)
 {
     struct downstream *d = of_conn(c);
     if (d->codec) codec_sent(d->codec);
     if (c->is_closed) return;
+    if (is_over(d)) close_idle(d);
+    if (c->is_closed) return;
     if (d->state == DOWNSTREAM_CLOSING && !conn_has_unsent(c))
         finish_close(d);
-    else if (d->state == DOWNSTREAM_CLOSING || d->is_slow)
+    else if (d->state == DOWNSTREAM_CLOSING || d->has_rested)
         enter(d, d->state); /* progress: the deadline starts anew */
 }
 
@@ -341,14 +434,19 @@ static void on_fault(struct conn *c, enum conn_fault fault)
     close_now(d, false);
 }
 
+static void expire_head(struct downstream *d)
+{
+    if (d->codec) codec_expire(d->codec);
+    /* An empty line is no head that could be answered. */
+    if (!d->conn.is_closed && d->state == DOWNSTREAM_HEAD) close_idle(d);
+    conn_flush_all(d->conn.loop);
+}
+
 static void on_deadline(struct conn *c)
 {
     struct downstream *d = of_conn(c);
-    if (d->state == DOWNSTREAM_HEAD) {
-        codec_expire(d->codec);
-        /* An empty line is no head that could be answered. */
-        if (!c->is_closed && d->state == DOWNSTREAM_HEAD) close_idle(d);
-        conn_flush_all(c->loop);
+    if (d->state == DOWNSTREAM_HEAD || d->state == DOWNSTREAM_BUSY) {
+        expire_head(d);
         return;
     }
     if (d->state == DOWNSTREAM_IDLE) {
@@ -378,6 +476,7 @@ static const struct conn_ops conn_ops = {
     .on_open = on_open,
     .on_input = on_input,
     .on_eof = on_eof,
+    .on_flush = on_flush,
     .on_sent = on_sent,
     .on_fault = on_fault,
     .on_deadline = on_deadline,
@@ -448,12 +547,12 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
 void downstream_drain(struct downstream *d)
 {
     if (d->conn.is_closed) return;
-    if (d->state == DOWNSTREAM_IDLE && !d->request_count) {
-        await_only_request(d);
-        return;
-    }
     if (d->codec) codec_shutdown(d->codec);
-    if (d->state == DOWNSTREAM_IDLE || is_over(d)) close_idle(d);
+    bool may_ask = d->codec ? codec_is_reusable(d->codec) : !d->request_count;
+    if (d->state == DOWNSTREAM_IDLE && may_ask)
+        await_only_request(d);
+    else if (d->state == DOWNSTREAM_IDLE || is_over(d))
+        close_idle(d);
 }
 
 void downstream_drop(struct downstream *d, bool is_reset)

@@ -27,12 +27,15 @@ struct downstream {
     struct list             link;      /* worker.downstreams */
     struct list             idle_link; /* worker.idle */
     struct buffer          *preface;   /* of an incomplete PROXY header */
+    char                    first[2];  /* bytes that do not tell the protocol yet */
+    uint8_t                 first_count;
     uint32_t                request_count;
     uint32_t                exchange_count;
     uint32_t                discarded_bytes;
     uint8_t                 state;
-    bool                    must_linger; /* input may be unread: a plain close would reset */
-    bool                    is_slow;     /* idle for a while, its last answers have not left yet */
+    bool                    must_linger;   /* input may be unread: a plain close would reset */
+    bool                    has_rested;    /* idle for a while, and its codec is still needed */
+    bool                    is_head_timed; /* busy, and a head on its way has the deadline */
 };
 
 /* A connection was accepted on `wl`. Owns `fd`. */

@@ -187,6 +187,8 @@ static const struct metric metrics[] = {
             "Connections from clients closed after keep_alive without a request."),
     COUNTER("connections_shed_total", NULL, connections_shed,
             "Connections from clients closed or refused because of max_connections."),
+    COUNTER("connections_abusive_total", NULL, connections_abusive,
+            "Connections from clients closed because of floods or half a head."),
     COUNTER("connections_reset_total", NULL, connections_reset,
             "Connections that clients broke off within a request."),
     COUNTER("accept_failures_total", NULL, accept_failures,

@@ -55,8 +55,9 @@ struct worker_stats {
     struct counter           connections_active;
     struct counter           connections_idle;        /* of the active, between requests */
     struct counter           connections_closed_idle; /* by us, after keep_alive */
-    struct counter           connections_shed;  /* closed to make room, or refused for lack of it */
-    struct counter           connections_reset; /* by the client, within a request */
+    struct counter           connections_shed; /* closed to make room, or refused for lack of it */
+    struct counter           connections_abusive; /* given up because of what the client did */
+    struct counter           connections_reset;   /* by the client, within a request */
     struct counter           accept_failures;
     struct counter           requests_active;
     struct counter           requests_invalid[STATS_INVALID_COUNT];

@@ -3,7 +3,8 @@
  * A worker's upstream connections. See client.h.
  *
  *   acquire --idle one--> in use --on_idle--> idle --deadline, EOF--> closed
- *      \--connect--> connecting --on_open--^
+ *      |  \--one in use that has room--^
+ *      \--connect, or wait for one that connects--> connecting --on_open--^
  */
 #include "upstream/client.h"
 
@@ -13,6 +14,7 @@
 
 #include "base/memory.h"
 #include "http/h1.h"
+#include "http/h2.h"
 
 /* A request that must not be sent twice takes an idle connection only when it
  * was used this recently: replicas close idle ones after seconds. */
@@ -21,6 +23,9 @@ enum { RECENT_MS = 1000, IDLE_BLOCKS_KEPT = 256 };
 struct pool {
     struct list idle; /* the most recently used first */
     uint32_t    idle_count;
+    struct list shared;     /* in use, and may carry more */
+    struct list connecting; /* for several requests, since it will or may carry many */
+    bool        was_shared; /* the last one could */
 };
 
 struct upstream_local {
@@ -34,12 +39,13 @@ struct upstream_local {
 
 struct upstream_conn {
     struct conn             conn;
-    struct http_codec      *codec;
+    struct http_codec      *codec; /* NULL until open */
     struct upstream_client *client;
     struct upstream_local  *local;
     struct endpoint        *endpoint;
-    struct upstream_wait   *wait; /* whom it is being connected for, or NULL */
-    struct list             link; /* local.busy or pool.idle */
+    struct list             waits;      /* whom it is being connected for */
+    struct list             link;       /* local.busy or pool.idle */
+    struct list             share_link; /* pool.connecting, then pool.shared */
     uint64_t                started_ns;
     uint64_t                connect_us;
     uint64_t                used_ms; /* when it became idle */
@@ -79,6 +85,7 @@ static void close_conn(struct upstream_conn *u)
     count_bytes(u);
     leave_pool(u);
     list_remove(&u->link);
+    list_remove(&u->share_link);
     counter_move(&u->client->counters->active, -1);
     conn_close(&u->conn, false);
 }
@@ -95,6 +102,7 @@ static void enter_pool(struct upstream_conn *u)
         close_conn(container_of(pool->idle.prev, struct upstream_conn, link));
     count_bytes(u);
     list_remove(&u->link);
+    list_remove(&u->share_link);
     list_prepend(&pool->idle, &u->link);
     u->is_idle = true;
     u->used_ms = u->client->loop->clock.now_ms;
@@ -108,7 +116,10 @@ static void enter_pool(struct upstream_conn *u)
 static void on_output(struct http_codec *c)
 {
     struct upstream_conn *u = c->owner;
-    conn_want_flush(&u->conn);
+    if (c->has_ended)
+        conn_shutdown_write(&u->conn);
+    else
+        conn_want_flush(&u->conn);
 }
 
 static void on_want_input(struct http_codec *c)
@@ -135,24 +146,86 @@ static const struct http_codec_owner_ops codec_owner_ops = {
 
 /* ---- what the connection tells ---- */
 
+static void join_or_connect(struct upstream_client *c, struct upstream_local *l, struct endpoint *e,
+                            struct upstream_wait *w);
+
+static struct upstream_wait *first_wait(struct upstream_conn *u)
+{
+    if (list_is_empty(&u->waits)) return NULL;
+    return container_of(u->waits.next, struct upstream_wait, link);
+}
+
+static void take_wait(struct upstream_wait *w)
+{
+    list_remove(&w->link);
+    w->conn = NULL;
+}
+
+static void make_codec(struct upstream_conn *u, bool is_h2)
+{
+    struct upstream *up = u->local->upstream;
+    struct loop     *l = u->client->loop;
+    struct http_codec *(*make)(enum http_role, const struct http_codec_owner_ops *, void *,
+                               const struct http_limits *, const struct clock *,
+                               struct block_pool *, bool) = is_h2 ? h2_codec_new : h1_codec_new;
+    u->codec = make(HTTP_CLIENT, &codec_owner_ops, u, &up->limits, &l->clock, &l->large_blocks,
+                    u->conn.tls != NULL);
+    u->conn.out = &u->codec->out;
+    u->conn.is_gathering = u->codec->is_shared;
+    pool_of(u)->was_shared = u->codec->is_shared;
+}
+
+/* Streams for those who wait, as many as there is room for. */
 static void hand_over(struct upstream_conn *u)
 {
-    struct upstream_wait *w = u->wait;
-    u->wait = NULL;
-    if (!w) {
-        enter_pool(u);
-        return;
+    struct upstream_wait *w;
+    while ((w = first_wait(u)) && codec_room(u->codec)) {
+        take_wait(w);
+        w->ops->on_stream(w, codec_open(u->codec));
+        if (u->conn.is_closed) return;
     }
-    w->conn = NULL;
-    w->ops->on_stream(w, codec_open(u->codec));
 }
+
+/* Those for whom there was no room: other connections. */
+static void send_elsewhere(struct upstream_conn *u)
+{
+    struct upstream_wait *w;
+    list_remove(&u->share_link);
+    if (u->codec && u->codec->is_shared && !u->is_idle)
+        list_append(&pool_of(u)->shared, &u->share_link);
+    while ((w = first_wait(u))) {
+        take_wait(w);
+        join_or_connect(u->client, u->local, u->endpoint, w);
+    }
+}
+
+static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why);
 
 static void on_open(struct conn *c)
 {
     struct upstream_conn *u = of_conn(c);
+    enum setting_protocol protocol = u->local->upstream->protocol;
+    bool                  has_alpn = c->tls && tls_alpn(c->tls) == TLS_ALPN_H2;
     u->connect_us = (clock_mono_ns() - u->started_ns) / 1000;
     deadline_clear(&c->deadline);
+    if (protocol == PROTOCOL_SETTING_H2 && c->tls && !has_alpn) {
+        fail(u, CONN_TLS_FAILED, "the server does not offer HTTP/2 (ALPN)");
+        return;
+    }
+    make_codec(u, has_alpn || (protocol == PROTOCOL_SETTING_H2 && !c->tls));
+    if (list_is_empty(&u->waits)) {
+        enter_pool(u);
+        return;
+    }
     hand_over(u);
+    /* How many more it takes, the peer's first frame says. */
+    if (!c->is_closed && !u->codec->is_shared) send_elsewhere(u);
+}
+
+static void send_elsewhere_if_any(struct upstream_conn *u)
+{
+    bool is_listed = !u->codec->is_shared || u->is_idle || !list_is_empty(&u->share_link);
+    if (!u->conn.is_closed && (!is_listed || first_wait(u))) send_elsewhere(u);
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len)
@@ -160,11 +233,11 @@ static size_t on_input(struct conn *c, const char *data, size_t len)
     struct upstream_conn *u = of_conn(c);
     size_t                used = codec_feed(u->codec, data, len);
     if (c->is_closed) return len;
+    hand_over(u);
+    send_elsewhere_if_any(u);
     /* Bytes that nobody asked for: a replica that breaks the protocol. */
-    if (u->is_idle && !codec_is_reusable(u->codec)) {
-        close_conn(u);
-        return len;
-    }
+    if (u->is_idle && !codec_is_reusable(u->codec)) close_conn(u);
+    if (c->is_closed) return len;
     if (!codec_wants_input(u->codec)) conn_pause(c);
     return used;
 }
@@ -172,28 +245,41 @@ static size_t on_input(struct conn *c, const char *data, size_t len)
 static void on_eof(struct conn *c)
 {
     struct upstream_conn *u = of_conn(c);
+    if (!u->codec) {
+        fail(u, CONN_RESET, "connection_closed");
+        return;
+    }
     if (c->is_truncated)
         codec_feed_abort(u->codec);
     else
         codec_feed_eof(u->codec);
+    if (!c->is_closed && first_wait(u)) fail(u, CONN_RESET, "connection_closed");
     /* An idle connection is of no use any more; a busy one still may be sending. */
     if (u->is_idle) close_conn(u);
 }
 
+static void on_flush(struct conn *c)
+{
+    struct upstream_conn *u = of_conn(c);
+    if (u->codec) codec_prepare(u->codec);
+}
+
 static void on_sent(struct conn *c)
 {
-    codec_sent(of_conn(c)->codec);
+    struct upstream_conn *u = of_conn(c);
+    if (u->codec) codec_sent(u->codec);
+    if (!c->is_closed && u->is_idle && !codec_is_reusable(u->codec)) close_conn(u);
 }
 
 static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why)
 {
-    struct upstream_wait *w = u->wait;
-    u->wait = NULL;
+    struct upstream_wait *w;
     counter_add(&u->client->counters->failed, 1);
     close_conn(u);
-    if (!w) return;
-    w->conn = NULL;
-    w->ops->on_failed(w, fault, why);
+    while ((w = first_wait(u))) {
+        take_wait(w);
+        w->ops->on_failed(w, fault, why);
+    }
 }
 
 static const char *fault_text(const struct conn *c, enum conn_fault fault)
@@ -212,12 +298,15 @@ static const char *fault_text(const struct conn *c, enum conn_fault fault)
 static void on_fault(struct conn *c, enum conn_fault fault)
 {
     struct upstream_conn *u = of_conn(c);
-    if (c->is_connecting || c->is_handshaking || u->wait) {
+    if (!u->codec) {
         fail(u, fault, fault_text(c, fault));
         return;
     }
     codec_feed_abort(u->codec);
-    close_conn(u);
+    if (first_wait(u))
+        fail(u, fault, fault_text(c, fault));
+    else
+        close_conn(u);
 }
 
 static void on_deadline(struct conn *c)
@@ -240,6 +329,7 @@ static const struct conn_ops conn_ops = {
     .on_open = on_open,
     .on_input = on_input,
     .on_eof = on_eof,
+    .on_flush = on_flush,
     .on_sent = on_sent,
     .on_fault = on_fault,
     .on_deadline = on_deadline,
@@ -253,6 +343,7 @@ void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned wo
 {
     *c = (struct upstream_client){ .loop = l, .counters = counters, .worker_index = worker_index };
     block_pool_init(&c->conn_blocks, sizeof(struct upstream_conn), IDLE_BLOCKS_KEPT);
+    outq_init(&c->no_output, &l->large_blocks);
 }
 
 static void close_list(struct list *head)
@@ -286,7 +377,11 @@ static struct upstream_local *local_new(struct upstream *u)
     l->pool_count = set->count;
     l->balance_state = mem_zalloc(u->balance->state_bytes(set->count));
     list_init(&l->busy);
-    for (size_t i = 0; i < set->count; i++) list_init(&l->pools[i].idle);
+    for (size_t i = 0; i < set->count; i++) {
+        list_init(&l->pools[i].idle);
+        list_init(&l->pools[i].shared);
+        list_init(&l->pools[i].connecting);
+    }
     return l;
 }
 
@@ -317,19 +412,62 @@ struct endpoint *upstream_client_choose(struct upstream_client *c, struct upstre
                           atomic_load_explicit(&u->set, memory_order_acquire), ask);
 }
 
+/* May the request go over the connection, whatever else it carries? */
+static bool suits(const struct upstream_conn *u, const struct upstream_wait *w)
+{
+    return !w->is_upgrade || !u->codec->is_shared ||
+           u->local->upstream->protocol == PROTOCOL_SETTING_H2;
+}
+
+static struct upstream_conn *take_shared(struct pool *pool, const struct upstream_wait *w)
+{
+    LIST_EACH (it, &pool->shared) {
+        struct upstream_conn *u = container_of(it, struct upstream_conn, share_link);
+        if (codec_room(u->codec) && suits(u, w)) return u;
+    }
+    return NULL;
+}
+
 static struct upstream_conn *take_idle(struct upstream_client *c, struct pool *pool,
                                        const struct upstream_wait *w)
 {
-    if (pool->idle_count == 0 || w->must_be_fresh || w->preamble.len) return NULL;
+    if (pool->idle_count == 0) return NULL;
     struct upstream_conn *u = container_of(pool->idle.next, struct upstream_conn, link);
     if (w->must_be_recent && c->loop->clock.now_ms - u->used_ms > RECENT_MS) return NULL;
+    if (!suits(u, w) || !codec_room(u->codec)) return NULL;
     leave_pool(u);
     list_remove(&u->link);
     list_append(&u->local->busy, &u->link);
+    if (u->codec->is_shared) list_append(&pool->shared, &u->share_link);
     deadline_clear(&u->conn.deadline);
+    return u;
+}
+
+static struct upstream_conn *take(struct upstream_client *c, struct pool *pool,
+                                  const struct upstream_wait *w)
+{
+    if (w->must_be_fresh || w->preamble.len) return NULL;
+    struct upstream_conn *u = take_shared(pool, w);
+    if (!u) u = take_idle(c, pool, w);
+    if (!u) return NULL;
     u->is_reused = true;
     counter_add(&c->counters->reused, 1);
     return u;
+}
+
+static void wait_for(struct upstream_conn *u, struct upstream_wait *w)
+{
+    w->conn = u;
+    list_append(&u->waits, &w->link);
+}
+
+/* Will a new connection carry many streams, as far as is known? */
+static bool is_to_be_shared(const struct upstream *up, const struct pool *pool,
+                            const struct upstream_wait *w)
+{
+    if (w->preamble.len || (w->is_upgrade && up->protocol != PROTOCOL_SETTING_H2)) return false;
+    return up->protocol == PROTOCOL_SETTING_H2 ||
+           (up->protocol == PROTOCOL_SETTING_AUTO && pool->was_shared);
 }
 
 static void connect_new(struct upstream_client *c, struct upstream_local *l, struct endpoint *e,
@@ -342,36 +480,57 @@ static void connect_new(struct upstream_client *c, struct upstream_local *l, str
     u->client = c;
     u->local = l;
     u->endpoint = e;
-    u->wait = w;
     u->started_ns = clock_mono_ns();
-    u->codec = h1_codec_new(HTTP_CLIENT, &codec_owner_ops, u, &up->limits, &c->loop->clock,
-                            &c->loop->large_blocks, tls != NULL);
     list_init(&u->link);
+    list_init(&u->share_link);
+    list_init(&u->waits);
     list_append(&l->busy, &u->link);
+    if (is_to_be_shared(up, pool_of(u), w)) list_append(&pool_of(u)->connecting, &u->share_link);
     counter_add(&c->counters->opened, 1);
     counter_move(&c->counters->active, 1);
-    w->conn = u;
-    struct conn_target to = { &e->address, tls, slice_of(e->server_name), w->preamble };
-    conn_connect(&u->conn, c->loop, &conn_ops, &u->codec->out, &to);
+    wait_for(u, w);
+    struct conn_target to = {
+        .address = &e->address,
+        .tls = tls,
+        .server_name = slice_of(e->server_name),
+        .preamble = w->preamble,
+        .is_http_1 = w->is_upgrade && up->protocol == PROTOCOL_SETTING_AUTO,
+    };
+    conn_connect(&u->conn, c->loop, &conn_ops, &c->no_output, &to);
     deadline_set(c->loop, &u->conn.deadline, w->connect_ms);
+}
+
+/* Waits for a connection that is being made, when it will carry many, or makes one. */
+static void join_or_connect(struct upstream_client *c, struct upstream_local *l, struct endpoint *e,
+                            struct upstream_wait *w)
+{
+    struct pool *pool = &l->pools[e->index];
+    if (list_is_empty(&pool->connecting) || !is_to_be_shared(l->upstream, pool, w))
+        connect_new(c, l, e, w);
+    else
+        wait_for(container_of(pool->connecting.prev, struct upstream_conn, share_link), w);
 }
 
 struct http_stream *upstream_client_acquire(struct upstream_client *c, struct upstream *u,
                                             struct endpoint *e, struct upstream_wait *w)
 {
     struct upstream_local *l = c->locals[u->slot];
-    struct upstream_conn  *idle = take_idle(c, &l->pools[e->index], w);
+    struct upstream_conn  *found = take(c, &l->pools[e->index], w);
     w->conn = NULL;
-    if (idle) return codec_open(idle->codec);
-    connect_new(c, l, e, w);
+    list_init(&w->link);
+    if (found) return codec_open(found->codec);
+    join_or_connect(c, l, e, w);
     return NULL;
+}
+
+void upstream_stream_distrust(struct http_stream *s)
+{
+    codec_shutdown(s->codec);
 }
 
 void upstream_client_cancel(struct upstream_wait *w)
 {
-    if (!w->conn) return;
-    w->conn->wait = NULL;
-    w->conn = NULL;
+    if (w->conn) take_wait(w);
 }
 
 bool upstream_stream_is_reused(const struct http_stream *s)

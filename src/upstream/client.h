@@ -24,6 +24,7 @@ struct upstream_client {
     unsigned                  worker_index;
     struct upstream_local   **locals; /* by upstream->slot */
     uint32_t                  local_count;
+    struct outq               no_output; /* stays empty: of connections that are not open */
     struct block_pool         conn_blocks;
 };
 
@@ -38,9 +39,11 @@ struct upstream_wait_ops {
 struct upstream_wait {
     const struct upstream_wait_ops *ops;
     struct upstream_conn           *conn;          /* being connected for it, or NULL */
+    struct list                     link;          /* conn's waits */
     uint64_t                        connect_ms;    /* deadline, TLS handshake included */
     bool                            must_be_fresh; /* no pooled connection: a replay */
     bool         must_be_recent; /* a pooled one only when just used: not idempotent */
+    bool         is_upgrade;     /* the request asks for a tunnel */
     struct slice preamble;       /* PROXY header, or empty */
 };
 
@@ -63,6 +66,9 @@ struct http_stream *upstream_client_acquire(struct upstream_client *c, struct up
                                             struct endpoint *e, struct upstream_wait *w);
 /* No longer wanted; a connection that is being made goes on to the pool. */
 void upstream_client_cancel(struct upstream_wait *w);
+
+/* Its connection was silent for too long: it takes no further streams. */
+void upstream_stream_distrust(struct http_stream *s);
 
 /* Of the connection that a stream stands on. */
 bool     upstream_stream_is_reused(const struct http_stream *s);

@@ -106,6 +106,7 @@ struct upstream *upstream_new(const struct upstream_settings *s, const struct up
     u->balance = balance_algorithms[s->balance];
     u->worker_count = b->worker_count;
     u->proxy_protocol = s->proxy_protocol;
+    u->protocol = s->protocol;
     u->idle_count_max = s->keep_alive_connections;
     u->retries = s->retries;
     if (s->host.len) u->host = slice_of(mem_slicedup(s->host));

@@ -27,6 +27,7 @@ struct upstream {
     struct tls_client            **tls; /* one a worker, or NULL: plain */
     unsigned                       worker_count;
     enum setting_proxy_protocol    proxy_protocol;
+    enum setting_protocol          protocol;
     uint32_t                       idle_count_max; /* kept per endpoint and worker */
     uint32_t                       retries;
     struct slice                   host; /* Host to send; unset: the client's */

@@ -70,8 +70,8 @@ def test_curl_verifies_the_chain(origin, pki, local):
             capture_output=True, text=True, timeout=PATIENCE * 3)
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
-        assert "GET /a HTTP/1.1" in lines[0] and lines[0].endswith(" 1.1 1 0")
-        assert "GET /b HTTP/1.1" in lines[1] and lines[1].endswith(" 1.1 0 0")
+        assert "GET /a HTTP/1.1" in lines[0] and lines[0].endswith(" 2 1 0")
+        assert "GET /b HTTP/1.1" in lines[1] and lines[1].endswith(" 2 0 0")
         assert gate.metric("wharfgate_tls_handshakes_total", result="full") == 1
         assert gate.access_lines()[0]["tls"] == "TLSv1.3"
 
@@ -216,8 +216,7 @@ def test_rsa_and_ecdsa_side_by_side(origin, pki, is_13):
 # ---- ALPN ----
 
 @pytest.mark.parametrize("offered, chosen", [
-    (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (["x", "http/1.1"], "http/1.1"),
-    (None, None)])
+    (["http/1.1"], "http/1.1"), (["x", "http/1.1"], "http/1.1"), (None, None)])
 def test_alpn(local_gate, offered, chosen):
     with secure(local_gate, client(alpn=offered)) as c:
         assert c.sock.selected_alpn_protocol() == chosen
