@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmark's verdicts rest on: that the load generator sees what a proxy does to a
-connection, and that templates and targets are read as meant."""
+connection, that h2load's words are understood, and that templates and targets are read as
+meant."""
 
 import sys
 import threading
@@ -13,10 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 import json
+import os
+import shutil
 import socket
 import subprocess
+from types import SimpleNamespace
 
-from sidebyside import load, report, template
+from sidebyside import h2, load, proxies, report, template
+from sidebyside.machine import BenchError
 from sidebyside.scenarios import SCENARIOS, TARGETS, METRICS, Target
 
 BODY = b"x" * 1024
@@ -145,11 +150,77 @@ def test_open_loop_counts_from_when_a_request_was_due(programs):
     assert result["latency_ns"]["p50"] > 150e6
 
 
+H2LOAD_SAYS = """starting benchmark...
+TLS Protocol: TLSv1.3
+Cipher: TLS_AES_128_GCM_SHA256
+Server Temp Key: X25519 253 bits
+Application protocol: h2
+progress: 100% done
+
+finished in 12.50ms, 8000.00 req/s, 9.01MB/s
+requests: 100 total, 100 started, 100 done, {good} succeeded, {bad} failed, 0 errored, 0 timeout
+status codes: {good} 2xx, 0 3xx, 0 4xx, {bad} 5xx
+traffic: 111.33KB (114000) total, 1.56KB (1600) headers (space savings 89.1%), 100KB (102400) data
+                     min         max         mean         sd        +/- sd
+time for request:       12us       345us       100us        50us    80.00%
+"""
+
+
+def test_what_h2load_says():
+    result = h2.parse(H2LOAD_SAYS.format(good=100, bad=0))
+    assert (result["answered"], result["failed"], result["body_bytes"]) == (100, 0, 102400)
+    assert (result["elapsed_ns"], result["overhead_bytes"]) == (12.5e6, 116)
+    assert (result["protocol"], result["tls"], result["group"]) == ("h2", "TLSv1.3", "X25519")
+    result = h2.parse(H2LOAD_SAYS.format(good=97, bad=3))
+    assert (result["answered"], result["failed"]) == (97, 3)
+    with pytest.raises(BenchError):
+        h2.parse("could not connect to host")
+
+
+@pytest.fixture(name="h2_origin")
+def _h2_origin(tmp_path):
+    if not (shutil.which("h2load") and shutil.which("nghttpd") and (os.cpu_count() or 1) > 1):
+        pytest.skip("needs h2load, nghttpd and two CPUs")
+    bench = SimpleNamespace(nice=0, running=[], new_dir=lambda name: tmp_path)
+    origin = h2.Origin(bench)
+    options = {"target": f"127.0.0.1:{origin.port}", "host": "bench.test", "path": "/1k",
+               "connections": 2, "streams": 4, "warm_up": 16, "requests": 50}
+    yield SimpleNamespace(files=tmp_path, load=lambda **more: h2.Load(bench, {**options, **more}))
+    for one in bench.running:
+        one.stop()
+
+
+def test_h2load_asks_after_its_warm_up(h2_origin):
+    generator = h2_origin.load()
+    generator.go()
+    result = generator.result()
+    assert (result["answered"], result["failed"], result["protocol"]) == (50, 0, "h2c")
+    assert result["body_bytes"] == 50 * 1024
+
+
+def test_h2_answers_that_are_no_good_are_errors(h2_origin):
+    with pytest.raises(BenchError):
+        h2_origin.load(tls=True, warm_up=1)
+    (h2_origin.files / "1k").write_bytes(b"x" * 1023)
+    (h2_origin.files / "100k").unlink()
+    with pytest.raises(BenchError, match="bytes of bodies"):
+        h2_origin.load()
+    with pytest.raises(BenchError, match="no warm-up"):
+        h2_origin.load(path="/100k")
+
+
+def test_old_nginx_is_left_out_of_http2_to_the_origin(monkeypatch):
+    for version, lacks in (("1.29.3", True), ("1.29.4", False), ("1.30.6", False)):
+        nginx = proxies.Nginx(None, "nginx")
+        monkeypatch.setattr(nginx, "version", lambda version=version: version)
+        assert (nginx.lacks({"h2origin"}), nginx.lacks({"h2c"})) == (lacks, False)
+
+
 def test_template():
-    text = "a @X@\n@if one\nb\n@else\nc\n@end\n@if two\nd\n@end\n@for HOST\nh @HOST@\n@end\ne"
-    assert template.render(text, {"X": 1, "one": True, "hosts": ["p", "q"]}) == \
-        "a 1\nb\nh p\nh q\ne\n"
-    assert template.render(text, {"X": 2, "two": True}) == "a 2\nc\nd\ne\n"
+    text = "a @X@@H2@\n@if one\nb\n@else\nc\n@end\n@if two\nd\n@end\n@for HOST\nh @HOST@\n@end\ne"
+    assert template.render(text, {"X": 1, "H2": 2, "one": True, "hosts": ["p", "q"]}) == \
+        "a 12\nb\nh p\nh q\ne\n"
+    assert template.render(text, {"X": 2, "H2": "", "two": True}) == "a 2\nc\nd\ne\n"
 
 
 def _results(**values):
@@ -163,9 +234,18 @@ def test_targets_compare_medians():
     assert report.judge(_results(nginx=[10]), target) == (None, False)
 
 
+def test_a_target_may_divide_by_another_scenario():
+    results = _results(wharfgate=[10])
+    results["scenarios"]["h2-1k"] = {"wharfgate": {"cpu_us": [9]}}
+    target = Target("h2-1k", "cpu_us", 0.9, "own cpu_us", "plain-1k")
+    assert report.judge(results, target) == (0.9, True)
+    assert report.judge(results, Target("plain-1k", "cpu_us", 1, "own cpu_us", "h2-1k"))[1] is False
+
+
 def test_targets_name_what_there_is():
     for target in TARGETS:
         assert target.scenario in SCENARIOS and target.metric in METRICS
+        assert not target.base or target.base in SCENARIOS and target.versus
         assert target.versus in ("", "nginx", "haproxy") or target.versus[4:] in METRICS
 
 

@@ -9,12 +9,13 @@ import statistics
 import subprocess
 import time
 
-from . import load, machine
+from . import h2, load, machine
 from .machine import BenchError
 from .proxies import Instance
 
 IDLE_CONNECTIONS = 10000
 COUNTED_REQUESTS = 5000 # at most
+COUNTED_H2_REQUESTS = 20000 # so that 16 handshakes hardly count
 CALLGRIND_REQUESTS = (1000, 4000)
 RELOAD_EVERY = 1.0
 
@@ -34,6 +35,7 @@ class Bench:
         self.make_certificates()
         self.origin_port = machine.free_ports(1)[0]
         self.running.append(load.Origin(programs, self.origin_port, nice))
+        self.h2_origin = None
 
     def stop(self, these=None):
         for one in list(these if these is not None else reversed(self.running)):
@@ -71,6 +73,14 @@ class Bench:
             self.shared[key] = self.start(proxy, variant)
         return self.shared[key]
 
+    def port_behind(self, variant):
+        """The origin's; the one that speaks HTTP/2 starts when it is first asked for."""
+        if "h2origin" not in variant:
+            return self.origin_port
+        if self.h2_origin not in self.running:
+            self.h2_origin = h2.Origin(self)
+        return self.h2_origin.port
+
     def end_shared(self):
         self.stop([i for i in self.shared.values() if i in self.running])
         self.shared.clear()
@@ -78,7 +88,7 @@ class Bench:
     def load(self, instance, scenario, **more):
         options = {"target": f"127.0.0.1:{instance.ports[scenario.port]}", "host": self.host,
                    **scenario.load, **more}
-        return load.Load(self, options)
+        return (h2 if "streams" in scenario.load else load).Load(self, options)
 
     def count(self, scenario):
         return self.requests or scenario.requests
@@ -100,6 +110,8 @@ class Bench:
                   "busy": spent / result["elapsed_ns"], "failed": result["failed"]}
         for name, value in result["latency_ns"].items():
             values[f"{name}_us"] = value / 1000
+        if "overhead_bytes" in result:
+            values["overhead_bytes"] = result["overhead_bytes"]
         return values
 
     def check(self, instance, scenario, result, requests):
@@ -121,7 +133,8 @@ class Bench:
     # The kinds of scenario
 
     def traffic(self, proxy, scenario):
-        return self.stretch(self.instance(proxy), scenario, self.count(scenario))
+        instance = self.instance(proxy, scenario.variant)
+        return self.stretch(instance, scenario, self.count(scenario))
 
     def logging(self, proxy, scenario):
         instance = self.instance(proxy, scenario.variant)
@@ -207,8 +220,9 @@ class Bench:
 
     def system_calls(self, proxy, scenario):
         """By strace, attached to all of the proxy's processes for one short stretch."""
-        instance = self.start(proxy)
-        requests = min(COUNTED_REQUESTS, scenario.requests // 4)
+        instance = self.start(proxy, scenario.variant)
+        most = COUNTED_H2_REQUESTS if "streams" in scenario.load else COUNTED_REQUESTS
+        requests = min(most, scenario.requests // 4)
         generator = self.load(instance, scenario, requests=requests,
                               warm_up=min(1000, requests))
         report = instance.dir / "strace"
@@ -247,7 +261,8 @@ class Bench:
             out = self.new_dir("callgrind")
             prefix = [valgrind, "--tool=callgrind", "--trace-children=yes",
                       f"--callgrind-out-file={place.inside(out)}/out.%p"]
-            instance = self.start(proxy, ("single",), prefix=prefix, extra_seconds=120)
+            instance = self.start(proxy, ("single", *scenario.variant), prefix=prefix,
+                                  extra_seconds=120)
             generator = self.load(instance, scenario, requests=requests, warm_up=64)
             generator.go()
             generator.result()
@@ -270,6 +285,9 @@ class Bench:
 
     def run(self, scenario, proxies, has_counts):
         """{proxy: {metric: [value of each round]}}, the proxies taking turns."""
+        proxies = [proxy for proxy in proxies if not proxy.lacks(scenario.variant)]
+        if not proxies:
+            raise BenchError("none of these proxies can do that")
         values = {proxy.name: {} for proxy in proxies}
 
         def keep(proxy, measured):

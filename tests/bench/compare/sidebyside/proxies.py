@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The three proxies: where they are, how each is configured, started, reloaded."""
 
+import functools
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from .machine import BenchError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 READY_SECONDS = 120
+PORTS = ("plain", "ecdsa", "rsa", "h2c")
+VARIANTS = ("log", "single", "reload", "h2c", "h2origin")
 
 
 class Place:
@@ -47,7 +50,8 @@ class Place:
 
 
 class Proxy:
-    """What the adapters share. A variant is a set of words: log, hosts, single, reload."""
+    """What the adapters share. A variant is a set of words: log, hosts, single, reload, h2c
+    (a listener for HTTP/2 in the clear), h2origin (HTTP/2 to the origin)."""
     name = config = ""
     reload_signal = signal.SIGHUP
 
@@ -64,6 +68,14 @@ class Proxy:
     def command(self, config, variant):
         raise NotImplementedError
 
+    def lacks(self, variant):
+        """Whether this version cannot do that at all."""
+        return False
+
+    def words(self):
+        """What its template may ask besides the variant."""
+        return {}
+
 
 class Nginx(Proxy):
     name, config = "nginx", "nginx.conf"
@@ -74,6 +86,17 @@ class Nginx(Proxy):
     def command(self, config, variant):
         run_dir = os.path.dirname(config)
         return [self.program, "-c", config, "-e", f"{run_dir}/nginx-error.log"]
+
+    @functools.cached_property
+    def _numbers(self):
+        return tuple(int(n) for n in re.findall(r"\d+", self.version())[:3])
+
+    def lacks(self, variant):
+        return "h2origin" in variant and self._numbers < (1, 29, 4)
+
+    def words(self):
+        # Before, http2 was no directive but a word of `listen`.
+        return {"http2": self._numbers >= (1, 25, 1)}
 
 
 class Haproxy(Proxy):
@@ -110,7 +133,8 @@ class Instance:
     def __init__(self, proxy, bench, variant=(), prefix=(), extra_seconds=0):
         self.proxy = proxy
         self.variant = frozenset(variant)
-        self.ports = dict(zip(("plain", "ecdsa", "rsa"), machine.free_ports(3)))
+        self.origin_port = bench.port_behind(self.variant) # before ours are chosen
+        self.ports = dict(zip(PORTS, machine.free_ports(len(PORTS))))
         self.dir = bench.new_dir(proxy.name)
         self.access_log = self.dir / "access.log"
         self.generation = 0
@@ -136,10 +160,10 @@ class Instance:
         hostmap.write_text("".join(f"{host} origin\n" for host in hosts))
         text = template.render((CONFIGS / self.proxy.config).read_text(), {
             "RUN": inside(self.dir), "LOG": inside(self.access_log), "CERTS": inside(bench.certs),
-            "ORIGIN": bench.origin_port, "HOSTMAP": inside(hostmap),
+            "ORIGIN": self.origin_port, "HOSTMAP": inside(hostmap),
             "FILES": machine.file_limit(), "GENERATION": self.generation, "hosts": hosts,
             **{name.upper(): port for name, port in self.ports.items()},
-            **{word: word in self.variant for word in ("log", "single", "reload")}})
+            **{word: word in self.variant for word in VARIANTS}, **self.proxy.words()})
         path = self.dir / self.proxy.config
         path.write_text(text)
         return path

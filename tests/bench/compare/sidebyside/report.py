@@ -75,10 +75,11 @@ def scenario_table(results, proxies):
 def judge(results, target):
     """(what was reached, or None, and whether it is enough)"""
     value = median(results, target.scenario, "wharfgate", target.metric)
+    scenario = target.base or target.scenario
     if target.versus.startswith("own "):
-        base = median(results, target.scenario, "wharfgate", target.versus[4:])
+        base = median(results, scenario, "wharfgate", target.versus[4:])
     elif target.versus:
-        base = median(results, target.scenario, target.versus, target.metric)
+        base = median(results, scenario, target.versus, target.metric)
     else:
         base = 1
     if value is None or not base:
@@ -92,7 +93,8 @@ def target_table(results):
         title, digits = METRICS[target.metric]
         if target.versus:
             named = TITLES.get(target.versus) or METRICS[target.versus[4:]][0] + " of its own"
-            title, digits = f"{title}, x {named}", 2
+            where = f" in {target.base}" if target.base else ""
+            title, digits = f"{title}, x {named}{where}", 2
         got, is_reached = judge(results, target)
         limit = f"<= {number(target.limit, max(digits, 2) if target.limit < 10 else 0)}"
         if target.limit == 0:

@@ -21,6 +21,8 @@ def _row(*words, **more):
     return Scenario(*words, **more)
 
 
+_STREAMS = {"connections": 16, "streams": 32} # by h2load
+
 SCENARIOS = {s.name: s for s in (
     _row("plain-1k", "plain, kept alive, 1 KiB, 64 connections", "traffic", 60000,
          load={"path": "/1k"}, counts_calls=True, counts_instructions=True),
@@ -53,16 +55,27 @@ SCENARIOS = {s.name: s for s in (
          40000, variant=("reload",), load={"rate": 4000}),
     _row("openloop-2000", "2,000 requests/s, open loop, 64 connections", "traffic", 6000,
          load={"rate": 2000}),
+    _row("h2-1k", "HTTP/2 over TLS 1.3, 1 KiB, 16 connections with 32 streams each", "traffic",
+         100000, "ecdsa", load={"tls": True, "path": "/1k", **_STREAMS}, counts_calls=True,
+         counts_instructions=True),
+    _row("h2-100k", "as h2-1k, with 100 KiB", "traffic", 16000, "ecdsa",
+         load={"tls": True, "path": "/100k", **_STREAMS}, counts_calls=True),
+    _row("h2-h2-1k", "as h2-1k, and HTTP/2 in the clear to the origin", "traffic", 60000, "ecdsa",
+         variant=("h2origin",), load={"tls": True, "path": "/1k", **_STREAMS}, counts_calls=True),
+    _row("h2-c-1k", "as h2-1k, in the clear (prior knowledge)", "traffic", 100000, "h2c",
+         variant=("h2c",), load={"path": "/1k", **_STREAMS}, counts_calls=True),
 )}
 
 
 @dataclass(frozen=True)
 class Target:
-    """`metric` of wharfgate, divided by `versus` (a proxy, or "own METRIC"), at most `limit`."""
+    """`metric` of wharfgate, divided by `versus` (a proxy, or "own METRIC"), at most `limit`.
+    What it is divided by is from the scenario `base` where one is named."""
     scenario: str
     metric: str
     limit: float
     versus: str = ""
+    base: str = ""
 
 
 TARGETS = (
@@ -94,6 +107,10 @@ TARGETS = (
     Target("reload", "raced", 0),
     Target("reload", "memory_peak", 1.15),
     Target("openloop-2000", "cpu_us", 0.95, "nginx"),
+    Target("h2-1k", "cpu_us", 0.62, "nginx"),
+    Target("h2-1k", "cpu_us", 0.55, "haproxy"),
+    Target("h2-100k", "cpu_us", 0.70, "nginx"),
+    Target("h2-h2-1k", "cpu_us", 1.00, "own cpu_us", "h2-1k"),
 )
 
 # How a metric is called, and how many digits of it say something.
@@ -105,6 +122,7 @@ METRICS = {
     "system_calls": ("system calls a request", 2),
     "calls_epoll_ctl": ("of them epoll_ctl", 3),
     "instructions": ("user instructions a request", 0),
+    "overhead_bytes": ("bytes of frames and fields a response", 0),
     "p50_us": ("p50, us", 0),
     "p90_us": ("p90, us", 0),
     "p99_us": ("p99, us", 0),

@@ -13,7 +13,7 @@ def render(text, values):
 
 
 def _fill(line, values):
-    return re.sub(r"@([A-Z]+)@", lambda m: str(values[m.group(1)]), line)
+    return re.sub(r"@([A-Z0-9]+)@", lambda m: str(values[m.group(1)]), line)
 
 
 def _block(lines, at, values, is_live):
