@@ -88,6 +88,7 @@ struct timeout_settings {
     uint64_t response_header; /* 60s */
     uint64_t response_idle;   /* 60s between two pieces of a response body */
     uint64_t upstream_keep_alive; /* 50s idle in the pool */
+    uint64_t tunnel_idle;         /* 1h without a byte either way, after a 101 */
 };
 
 struct limit_settings {
@@ -173,6 +174,7 @@ struct policy_settings {
     bool                        allow_encoded_slash;
     bool                        access_log;          /* default true */
     bool                        client_cert_headers; /* X-Client-Cert-*: default true */
+    struct text_list            upgrades;            /* none: websocket; "any", "off" */
     struct error_page_settings *error_pages;
     size_t                      error_page_count;
 };

@@ -78,6 +78,14 @@ static const struct conf_row timeouts_rows[] = {
       CONF_FIELD(timeout_settings, upstream_keep_alive),
       .preset = "50s",
       .doc = "An idle connection to a server; shorter than the server's own." },
+    { .key = "tunnel_idle",
+      .type = &conf_duration,
+      .min = 1,
+      .max = 30ull * DAY_MS,
+      CONF_FIELD(timeout_settings, tunnel_idle),
+      .flags = CONF_PER_ROUTE,
+      .preset = "1h",
+      .doc = "A WebSocket, or another upgraded connection, over which nothing goes." },
     { 0 },
 };
 

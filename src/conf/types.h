@@ -31,6 +31,7 @@ extern const struct conf_type conf_host;
 extern const struct conf_type conf_match_path;
 extern const struct conf_type conf_url_path;
 extern const struct conf_type conf_method;
+extern const struct conf_type conf_upgrade;
 extern const struct conf_type conf_field_name;
 extern const struct conf_type conf_field_value;
 extern const struct conf_type conf_query_name;

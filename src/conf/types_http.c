@@ -336,6 +336,27 @@ const struct conf_type conf_method = {
     .write = conf_write_text,
 };
 
+/* RFC 9110 section 7.8: a name, and a version perhaps. */
+static bool read_upgrade(struct conf_parser *p, const struct conf_row *row, struct slice text,
+                         void *field, struct error *e)
+{
+    (void)row;
+    (void)e;
+    size_t slash = slice_find(text, '/');
+    bool   is_good = is_token(slice_make(text.data, slash));
+    if (slash < text.len) is_good &= is_token(slice_from(text, slash + 1));
+    return is_good && text.len <= 64 && conf_store_text(p, text, field);
+}
+
+const struct conf_type conf_upgrade = {
+    .label = "protocol",
+    .expected = "a protocol such as `websocket`, `any`, or `off`",
+    .json = "\"string\"",
+    .pattern = "[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?",
+    .read = read_upgrade,
+    .write = conf_write_text,
+};
+
 static bool read_field_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
                             void *field, struct error *e)
 {

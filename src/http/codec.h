@@ -148,6 +148,9 @@ struct http_codec {
     bool                               is_tls; /* scheme of requests that do not name one */
     /* Many streams share the connection: what they send is gathered over a turn. */
     bool is_shared;
+    /* Client role: the peer has said how many streams it takes, and whether tunnels. */
+    bool is_settled;
+    bool takes_upgrade;
     /* Set by the codec when a message was broken off. The connection is to be closed
      * at once and by a reset, so that the peer cannot take it for complete. */
     bool is_broken;
@@ -242,7 +245,8 @@ static inline struct http_stream *codec_open(struct http_codec *c)
 }
 
 /* Finish what runs, take nothing new (h1: Connection: close; h2: GOAWAY). A codec that
- * is still reusable afterwards takes what was on its way to it. */
+ * is still reusable afterwards takes what was on its way to it; told again when idle, it
+ * takes nothing more. */
 static inline void codec_shutdown(struct http_codec *c)
 {
     c->ops->shutdown(c);

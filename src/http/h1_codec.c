@@ -63,6 +63,14 @@ bool h1_wants_input(const struct http_codec *base)
     return !c->is_choked && h1_takes_input(c) && !h1_is_clogged(c);
 }
 
+void h1_begin_tunnel(struct h1_codec *c)
+{
+    h1_exchange_of(c);
+    c->is_tunnel = c->is_last = true;
+    c->receive = H1_RECEIVE_UNTIL_CLOSE;
+    c->send = H1_SEND_UNTIL_CLOSE;
+}
+
 static bool is_reusable(const struct http_codec *base)
 {
     const struct h1_codec *c = (const struct h1_codec *)(const void *)base;
@@ -254,6 +262,8 @@ struct http_codec *h1_codec_new(enum http_role role, const struct http_codec_own
         .limits = limits,
         .clock = clock,
         .is_tls = is_tls,
+        .is_settled = true,
+        .takes_upgrade = true,
     };
     outq_init(&c->base.out, blocks);
     c->is_server = role == HTTP_SERVER;

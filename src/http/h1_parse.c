@@ -287,6 +287,7 @@ static bool check_request_framing(struct h1_message *m, struct http_fault *f)
                          : control->content_length >= 0 ? control->content_length
                                                         : 0;
     if (m->minor_version == 0 || m->head.body_bytes == 0) m->head.expects_continue = false;
+    if (m->minor_version == 0) m->head.upgrade = slice_make("", 0); /* RFC 9110 section 7.8 */
     return true;
 }
 

@@ -24,7 +24,7 @@ enum h1_send {
     H1_SEND_HEAD,
     H1_SEND_LENGTH, /* x->send_left bytes more */
     H1_SEND_CHUNKED,
-    H1_SEND_UNTIL_CLOSE, /* to an HTTP/1.0 client */
+    H1_SEND_UNTIL_CLOSE, /* to an HTTP/1.0 client; in a tunnel */
     H1_SEND_DONE,
 };
 
@@ -57,6 +57,7 @@ struct h1_codec {
     bool                is_http_1_0 : 1;     /* server: the client is */
     bool                takes_trailers : 1;  /* server: the client said TE: trailers */
     bool                asks_upgrade : 1;    /* client: the request has Upgrade */
+    bool                is_tunnel : 1;       /* after a 101: bytes, both ways */
     bool                is_line_checked : 1; /* first line of `begun` */
     bool                is_line_skipped : 1; /* an empty line before a request */
 };
@@ -72,6 +73,8 @@ bool h1_takes_input(const struct h1_codec *c);
  * body are complete at once: else a client that reads nothing makes the queue grow. */
 bool h1_is_clogged(const struct h1_codec *c);
 bool h1_wants_input(const struct http_codec *base);
+/* 101 was sent or received: both directions begin anew (codec.h). */
+void h1_begin_tunnel(struct h1_codec *c);
 
 static inline struct h1_codec *h1_of(struct http_codec *base)
 {

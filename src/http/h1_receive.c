@@ -187,21 +187,18 @@ static void receive_final(struct h1_codec *c, struct h1_message *m, size_t surpl
     if (!is_gone(c, serial) && is_complete) end_message(c, surplus);
 }
 
-/* The owner takes the connection over; what follows the head is not HTTP. */
+/* What follows the head is not HTTP. */
 static void receive_switch(struct h1_codec *c, struct h1_message *m)
 {
     struct http_fault fault;
-    if (!c->asks_upgrade) {
+    if (!c->asks_upgrade || c->send != H1_SEND_DONE) {
         http_refuse(&fault, 502, "unasked_upgrade");
         invalid(c, &fault);
         return;
     }
-    c->is_last = true;
     m->head.body_bytes = 0;
-    c->receive = H1_RECEIVE_DEAD;
-    uint16_t serial = c->serial;
+    h1_begin_tunnel(c);
     c->stream.ops->on_head(&c->stream, &m->head);
-    if (!is_gone(c, serial)) c->stream.ops->on_end(&c->stream);
 }
 
 static void receive_understood(struct h1_codec *c, struct h1_message *m, size_t surplus)

@@ -73,7 +73,7 @@ static void send_response_head(struct h1_codec *c, const struct http_head *head)
 {
     struct h1_framing framing = { .content_length = -1 };
     /* A request that is not complete might never be: RFC 9112 section 9.6. */
-    if (c->receive != H1_RECEIVE_NOTHING) c->is_last = true;
+    if (c->receive != H1_RECEIVE_NOTHING || head->status == 101) c->is_last = true;
     if (c->is_head_method || http_status_has_no_body(head->status)) {
         bool says_length =
             head->status == 304 ? head->body_bytes > 0 : !http_status_has_no_body(head->status);
@@ -92,8 +92,8 @@ static void send_response_head(struct h1_codec *c, const struct http_head *head)
     if (!http_fields_find(&head->fields, FIELD_DATE)) framing.date = c->base.clock->http_date;
     write_head(c, head, &framing);
     if (head->status == 101) {
-        c->is_last = true;
-        c->receive = H1_RECEIVE_DEAD;
+        h1_begin_tunnel(c);
+        if (!c->is_feeding) c->base.owner_ops->on_want_input(&c->base);
     }
 }
 
@@ -197,4 +197,7 @@ void h1_send_end(struct http_stream *s, const struct http_fields *trailers)
     }
     if (c->send == H1_SEND_CHUNKED) send_last_chunk(c, trailers);
     c->send = H1_SEND_DONE;
+    if (!c->is_tunnel) return;
+    c->base.has_ended = true;
+    c->base.owner_ops->on_output(&c->base);
 }

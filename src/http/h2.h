@@ -10,8 +10,8 @@
 
 /* What a client with prior knowledge begins with (RFC 9113 section 3.4). */
 #define H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-/* No method that is served begins like it: so many bytes tell. */
-enum { H2_PREFACE_TELLS_BYTES = 3 };
+/* No request of HTTP/1 begins like it: so many bytes tell. */
+enum { H2_PREFACE_TELLS_BYTES = 14 };
 
 /* `owner`, `limits`, `clock` and `blocks` (of the output queue) outlive it. The
  * connection's preface is part of what it reads and writes. */

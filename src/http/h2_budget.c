@@ -22,7 +22,7 @@ static const struct {
     const char *reason;
 } nuisances[H2_NUISANCE_COUNT] = {
     [H2_NUISANCE_RESET] = { 4, false, "reset_flood" },
-    [H2_NUISANCE_PING] = { 1, true, "ping_flood" },
+    [H2_NUISANCE_PING] = { 2, true, "ping_flood" },
     [H2_NUISANCE_SETTINGS] = { 20, false, "settings_flood" },
     [H2_NUISANCE_PRIORITY] = { 1, false, "priority_flood" },
     [H2_NUISANCE_WINDOW_UPDATE] = { 1, true, "window_update_flood" },

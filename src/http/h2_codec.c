@@ -13,6 +13,8 @@
  * The connection goes on in every case. A stream stays as long as its owner or nghttp2
  * knows it.
  */
+#include "config.h"
+
 #include "http/h2.h"
 
 #include <assert.h>
@@ -26,6 +28,8 @@ enum {
     CONNECTION_WINDOW_BYTES = 1 << 30,
     /* Frames that wait because the peer does not read; more, and we do not read either. */
     CLOGGED_FRAMES = 256,
+    /* Of PING and SETTINGS, unsent: more than a budget lets arise. */
+    ANSWERS_MAX = 4000,
     /* Requests that are still served after the notice, should its PING never be answered. */
     LAST_STREAMS = 1000,
 };
@@ -43,6 +47,7 @@ struct h2_stream *h2_stream_new(struct h2_codec *c, int32_t id)
     list_init(&s->lent_link);
     list_append(&c->streams, &s->link);
     outq_init(&s->body, c->base.out.pool);
+    outq_init(&s->early, c->base.out.pool);
     c->stream_count++;
     c->open_count++;
     return s;
@@ -53,6 +58,7 @@ static void stream_free(struct h2_codec *c, struct h2_stream *s)
     list_remove(&s->link);
     list_remove(&s->due_link);
     h2_drop_queued(c, s);
+    outq_reset(&s->early);
     h2_forget_marks(c, s);
     free(s->trailers);
     free(s);
@@ -67,6 +73,8 @@ void h2_stream_unuse(struct h2_codec *c, struct h2_stream *s)
 void h2_reset_due(struct h2_codec *c, struct h2_stream *s, enum http_reset why)
 {
     if (!s->has_owner || !list_is_empty(&s->due_link)) return;
+    outq_reset(&s->early);
+    s->is_early_end = false;
     s->reset_why = (uint8_t)why;
     list_append(&c->due, &s->due_link);
 }
@@ -114,6 +122,7 @@ static bool is_clogged(const struct h2_codec *c)
 /* After each call into nghttp2 that came from the connection. */
 static void settle(struct h2_codec *c)
 {
+    if (!outq_is_empty(&c->base.out)) c->base.owner_ops->on_output(&c->base);
     if (!c->is_dead && !nghttp2_session_want_read(c->session) &&
         !nghttp2_session_want_write(c->session))
         die(c);
@@ -253,7 +262,7 @@ static void sent(struct http_codec *base)
     enter(c);
     h2_tell_sent(c);
     if (!c->is_freed) {
-        if (!c->is_dead && nghttp2_session_want_write(c->session)) base->owner_ops->on_output(base);
+        h2_pull(c);
         if (c->is_giving_up && outq_is_empty(&base->out)) die(c);
         settle(c);
     }
@@ -281,6 +290,7 @@ static unsigned room(const struct http_codec *base)
 {
     const struct h2_codec *c = (const struct h2_codec *)(const void *)base;
     if (c->is_server || !is_reusable(base)) return 0;
+    if (!base->is_settled) return !c->stream_count;
     uint32_t most =
         nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     if (most > base->limits->stream_count) most = base->limits->stream_count;
@@ -299,9 +309,12 @@ static struct http_stream *open_stream(struct http_codec *base)
 static void shutdown_codec(struct http_codec *base)
 {
     struct h2_codec *c = h2_of(base);
-    if (c->is_last || c->is_leaving) return;
-    if (!c->is_server) {
+    if (c->is_last || !c->is_server) {
         c->is_last = true;
+        return;
+    }
+    if (c->is_leaving) {
+        if (!c->open_count) h2_finish_leaving(c);
         return;
     }
     c->is_leaving = true;
@@ -332,6 +345,7 @@ static void reset(struct http_stream *stream)
 
 void h2_finish_stream(struct h2_codec *c, struct h2_stream *s)
 {
+    if (s->is_peer_done && s->is_end_framed) return;
     if (s->is_malformed)
         h2_submit_reset(c, s, NGHTTP2_PROTOCOL_ERROR);
     else if (!s->is_received)
@@ -379,6 +393,18 @@ static const struct http_codec_ops codec_ops = {
     .close = close_stream,
 };
 
+/* What nghttp2 bounds too, with an answer that says less than ours: h2_budget.c does. */
+static void lift_bounds(nghttp2_option *options)
+{
+#if HAVE_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
+    nghttp2_option_set_max_continuations(options, 100000);
+#endif
+#if HAVE_NGHTTP2_OPTION_SET_STREAM_RESET_RATE_LIMIT
+    nghttp2_option_set_stream_reset_rate_limit(options, 100000, 10000);
+#endif
+    (void)options;
+}
+
 static void make_session(struct h2_codec *c)
 {
     nghttp2_session_callbacks *callbacks;
@@ -392,6 +418,8 @@ static void make_session(struct h2_codec *c)
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_no_http_messaging(options, 1); /* rules.h and h2_head.c judge */
     nghttp2_option_set_no_closed_streams(options, 1);
+    nghttp2_option_set_max_outbound_ack(options, ANSWERS_MAX);
+    lift_bounds(options);
     if (c->is_server)
         error = nghttp2_session_server_new2(&c->session, callbacks, c, options);
     else

@@ -258,6 +258,7 @@ static bool take_protocol(const struct h2_head *h, const char *text, struct http
     if (!is_connect || !http_is_token(protocol)) return http_refuse(f, 400, "bad_pseudo_header");
     head->method_name = S("GET");
     head->upgrade = protocol;
+    head->must_switch = true;
     return true;
 }
 
@@ -322,7 +323,7 @@ static bool make_request(const struct h2_head *h, struct arena *a, const struct 
         !take_authority(h, text, head, &control, is_tls, f))
         return false;
     if (protocol.len) {
-        head->body_bytes = 0;
+        if (!has_body) return http_refuse(f, 400, "tunnel_without_body");
     } else if (has_body) {
         head->body_bytes = control.content_length;
     } else if (control.content_length > 0) {

@@ -28,8 +28,9 @@ struct h2_stream {
     struct list         link;     /* codec.streams */
     struct list         due_link; /* codec.due: its end is to be told */
     struct list         lent_link;
-    struct outq         body; /* given, not framed: what was copied */
-    struct slice        lent; /* and, after it, what is lent in this event */
+    struct outq         body;  /* given, not framed: what was copied */
+    struct slice        lent;  /* and, after it, what is lent in this event */
+    struct outq         early; /* sent by the peer before its tunnel stood */
     struct h2_trailers *trailers;
     int64_t             length_left; /* of what content-length said; -1: it said nothing */
     int64_t             send_left;   /* of what our content-length said; -1: it said nothing */
@@ -43,11 +44,13 @@ struct h2_stream {
     bool                is_at_nghttp2; /* which knows the stream; it tells when it forgets it */
     bool                is_deferred;   /* nghttp2 waits for more of the body */
     bool                is_received;   /* the message was complete, and good */
+    bool                is_peer_done;  /* END_STREAM came, whatever was understood */
     bool                is_end_framed;
     bool                is_reset; /* RST_STREAM is on its way */
     bool                is_head_method;
     bool                asks_tunnel; /* extended CONNECT, or Upgrade towards a replica */
     bool                is_tunnel;
+    bool                is_early_end; /* the peer ended before its tunnel stood */
     bool                is_malformed; /* its reset says so */
 };
 

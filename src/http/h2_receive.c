@@ -53,11 +53,28 @@ static void end_message(struct h2_codec *c, struct h2_stream *s)
     s->stream.ops->on_end(&s->stream);
 }
 
+/* The tunnel stands: what the peer did not wait with. */
+static void tell_early(struct h2_codec *c, struct h2_stream *s)
+{
+    while (s->has_owner && s->early.bytes) {
+        struct outq  early = s->early;
+        struct slice front = outq_front(&early);
+        s->stream.ops->on_body(&s->stream, front);
+        outq_consume(&s->early, front.len);
+    }
+    if (s->is_early_end && s->has_owner) end_message(c, s);
+    s->is_early_end = false;
+}
+
 void h2_tell_due(struct h2_codec *c)
 {
     while (!list_is_empty(&c->due)) {
         struct h2_stream *s = container_of(c->due.next, struct h2_stream, due_link);
         list_remove(&s->due_link);
+        if (s->early.bytes || s->is_early_end) {
+            tell_early(c, s);
+            continue;
+        }
         s->receive = H2_RECEIVE_END;
         s->stream.ops->on_reset(&s->stream, (enum http_reset)s->reset_why);
     }
@@ -72,6 +89,7 @@ static void receive_request(struct h2_codec *c, const nghttp2_frame *frame)
     nghttp2_session_set_stream_user_data(c->session, s->id, s);
     s->is_at_nghttp2 = true;
     s->is_head_method = h2_head_is_of_head(&c->head);
+    s->is_peer_done = has_end(frame);
     if (c->is_leaving && --c->last_count == 0) h2_finish_leaving(c);
     c->base.owner_ops->on_stream(&c->base, &s->stream);
     struct http_head *head = h2_head_request(&c->head, s->stream.arena, c->base.limits,
@@ -104,6 +122,7 @@ static void receive_informational(struct h2_codec *c, struct h2_stream *s, struc
 static void receive_switch(struct h2_stream *s, struct http_head *head)
 {
     head->status = 101;
+    head->must_switch = true;
     head->body_bytes = 0;
     s->is_tunnel = true;
     s->receive = H2_RECEIVE_BODY;
@@ -231,8 +250,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (!s || !s->has_owner || c->is_giving_up) return 0;
     if (s->receive == H2_RECEIVE_BODY)
         receive_body(c, s, slice_make((const char *)data, len));
-    else if (s->asks_tunnel && !s->is_tunnel && s->is_received && s->send == H2_SEND_HEAD)
-        refuse(c, s, "data_before_tunnel");
+    else if (s->asks_tunnel && !s->is_tunnel && s->send == H2_SEND_HEAD)
+        outq_put(&s->early, data, len); /* not consumed: the stream's window bounds it */
     return 0;
 }
 
@@ -252,7 +271,11 @@ static void receive_data_end(struct h2_codec *c, const nghttp2_frame *frame)
         if (frame->hd.length <= frame->data.padlen) h2_spend(c, H2_NUISANCE_EMPTY_DATA);
         return;
     }
-    if (s && s->has_owner && s->receive == H2_RECEIVE_BODY) end_message(c, s);
+    if (!s || !s->has_owner) return;
+    if (s->receive == H2_RECEIVE_BODY)
+        end_message(c, s);
+    else if (s->asks_tunnel && !s->is_tunnel)
+        s->is_early_end = true;
 }
 
 /* ---- frames ---- */
@@ -283,10 +306,27 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_WINDOW_UPDATE: h2_spend(c, H2_NUISANCE_WINDOW_UPDATE); break;
     case NGHTTP2_CONTINUATION: h2_spend(c, H2_NUISANCE_CONTINUATION); break;
     case NGHTTP2_PRIORITY:
+        if (!hd->stream_id) h2_give_up(c, NGHTTP2_PROTOCOL_ERROR, NULL);
+        h2_spend(c, H2_NUISANCE_PRIORITY);
+        break;
     case NGHTTP2_PRIORITY_UPDATE: h2_spend(c, H2_NUISANCE_PRIORITY); break;
     default: h2_spend(c, H2_NUISANCE_UNKNOWN); break;
     }
     return 0;
+}
+
+/* RFC 8441 section 3. */
+static void receive_settings(struct h2_codec *c)
+{
+    c->has_settings = c->base.is_settled = true;
+    c->base.takes_upgrade = nghttp2_session_get_remote_settings(
+                                c->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
+static void note_end(struct h2_codec *c, int32_t id)
+{
+    struct h2_stream *s = find(c, id);
+    if (s) s->is_peer_done = true;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *codec)
@@ -294,10 +334,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct h2_codec *c = codec;
     (void)session;
     if (c->is_giving_up || c->is_freed) return 0;
+    uint8_t type = frame->hd.type;
+    if ((type == NGHTTP2_DATA || type == NGHTTP2_HEADERS) && has_end(frame))
+        note_end(c, frame->hd.stream_id);
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS: receive_headers(c, frame); break;
     case NGHTTP2_DATA: receive_data_end(c, frame); break;
-    case NGHTTP2_SETTINGS: c->has_settings = true; break;
+    case NGHTTP2_SETTINGS: receive_settings(c); break;
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK) h2_finish_leaving(c);
         break;
@@ -328,13 +371,14 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
-/* A request that could not be begun any more. */
+/* A request that could not be begun any more; of one that could, on_stream_close tells. */
 static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error,
                              void *codec)
 {
     struct h2_codec *c = codec;
-    (void)session, (void)error;
+    (void)error;
     if (c->is_server || frame->hd.type != NGHTTP2_HEADERS) return 0;
+    if (nghttp2_session_find_stream(session, frame->hd.stream_id)) return 0;
     LIST_EACH (it, &c->streams) {
         struct h2_stream *s = container_of(it, struct h2_stream, link);
         if (s->id != frame->hd.stream_id) continue;

@@ -306,12 +306,13 @@ void h2_send_informational(struct http_stream *stream, const struct http_head *h
 }
 
 /* Both directions begin anew (codec.h). */
-static void begin_tunnel(struct h2_stream *s)
+static void begin_tunnel(struct h2_codec *c, struct h2_stream *s)
 {
     s->is_tunnel = true;
     s->is_received = false;
     s->receive = H2_RECEIVE_BODY;
     s->length_left = -1;
+    if (s->early.bytes || s->is_early_end) list_append(&c->due, &s->due_link);
 }
 
 static void send_response_head(struct h2_codec *c, struct h2_stream *s,
@@ -334,7 +335,7 @@ static void send_response_head(struct h2_codec *c, struct h2_stream *s,
     s->send = has_body ? H2_SEND_BODY : H2_SEND_END;
     s->send_left = has_body && !is_switch ? head->body_bytes : -1;
     nghttp2_submit_response(c->session, s->id, nv.items, nv.count, has_body ? &body : NULL);
-    if (is_switch) begin_tunnel(s);
+    if (is_switch) begin_tunnel(c, s);
 }
 
 static bool says_empty(enum http_method method)
@@ -348,11 +349,14 @@ static struct slice whole_path(struct arena *a, const struct http_head *head)
     return arena_printf(a, "%.*s?%.*s", SLICE_ARG(head->path), SLICE_ARG(head->query));
 }
 
-/* May the peer be asked for a tunnel? RFC 8441 section 3. */
-static bool takes_tunnels(const struct h2_codec *c)
+/* RFC 8441 section 5: the handshake's key has no place here. */
+static void drop_key(struct nv_list *nv, size_t from)
 {
-    return nghttp2_session_get_remote_settings(c->session,
-                                               NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+    size_t to = from;
+    for (size_t i = from; i < nv->count; i++)
+        if (nv->items[i].name != (const uint8_t *)http_name_rows[FIELD_SEC_WEBSOCKET_KEY].text)
+            nv->items[to++] = nv->items[i];
+    nv->count = to;
 }
 
 static void put_request(struct h2_codec *c, struct h2_stream *s, const struct http_head *head,
@@ -364,7 +368,9 @@ static void put_request(struct h2_codec *c, struct h2_stream *s, const struct ht
     NV_PUT(nv, ":authority", head->authority);
     NV_PUT(nv, ":path", whole_path(a, head));
     if (s->asks_tunnel) NV_PUT(nv, ":protocol", head->upgrade);
+    size_t before = nv->count;
     nv_put_fields(nv, &head->fields);
+    if (s->asks_tunnel) drop_key(nv, before);
     if (head->body_bytes > 0 || (head->body_bytes == 0 && says_empty(head->method)))
         NV_PUT(nv, "content-length", number(a, (uint64_t)head->body_bytes));
     if (head->accepts_trailers) NV_PUT(nv, "te", S("trailers"));
@@ -375,7 +381,7 @@ static void send_request_head(struct h2_codec *c, struct h2_stream *s, const str
 {
     struct nv_list nv = nv_list_new(s->stream.arena, head->fields.count);
     s->is_head_method = head->method == HTTP_HEAD;
-    s->asks_tunnel = head->upgrade.len && takes_tunnels(c);
+    s->asks_tunnel = head->upgrade.len && c->base.takes_upgrade;
     put_request(c, s, head, &nv);
     bool                  has_body = s->asks_tunnel || head->body_bytes != 0;
     nghttp2_data_provider body = provider(s);

@@ -109,6 +109,9 @@ struct http_head {
     bool             has_query;
     bool             expects_continue; /* Expect: 100-continue */
     bool             accepts_trailers; /* TE: trailers */
+    /* With `upgrade`, by RFC 8441: the client takes a success for a 101. Of a 101 that came
+     * so: it has no proof of WebSocket's. */
+    bool must_switch;
 
     /* Of a response. */
     uint16_t     status;

@@ -6,6 +6,7 @@ src_libwharfgate_a_SOURCES += src/io/tls.h src/io/tls_internal.h \
 src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
 	src/io/conn.c src/io/conn.h src/io/conn_pump.h src/io/conn_read.c src/io/conn_write.c \
 	src/io/deadline.c src/io/deadline.h \
+	src/io/digest.c src/io/digest.h \
 	src/io/listener.c src/io/listener.h \
 	src/io/loop.c src/io/loop.h \
 	src/io/mailbox.c src/io/mailbox.h \

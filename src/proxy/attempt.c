@@ -6,6 +6,7 @@
 
 #include "io/proxy_protocol.h"
 #include "proxy/downstream.h"
+#include "proxy/tunnel.h"
 
 static struct upstream *upstream_of(const struct attempt *a)
 {
@@ -65,6 +66,17 @@ static void repeat(struct attempt *a)
     attempt_at(a->x, e, true);
 }
 
+/* The replica promised that it did nothing, and there is no other: on a new connection. */
+static bool ask_again(struct attempt *a)
+{
+    struct exchange *x = a->x;
+    if (!a->started_ns || x->retries >= upstream_of(a)->retries) return false;
+    x->retries++;
+    counter_add(&x->worker->stats->upstream_retries, 1);
+    repeat(a);
+    return true;
+}
+
 /* Goes to another endpoint; false when none is left, or no more tries are. */
 static bool go_elsewhere(struct attempt *a)
 {
@@ -98,9 +110,20 @@ static void give_up_or_retry(struct attempt *a, enum http_reset why, unsigned st
         repeat(a);
         return;
     }
-    atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
+    if (a->x->state != EXCHANGE_TUNNEL)
+        atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
     if (is_allowed && go_elsewhere(a)) return;
+    if (is_allowed && why == HTTP_RESET_UNPROCESSED && ask_again(a)) return;
     count(a, 0);
+    release(a);
+    exchange_fail(a->x, status, reason);
+}
+
+/* The replica's answer is of no use. */
+static void give_up(struct attempt *a, unsigned status, const char *reason)
+{
+    count(a, 0);
+    http_stream_reset(a->stream);
     release(a);
     exchange_fail(a->x, status, reason);
 }
@@ -112,14 +135,28 @@ static struct attempt *of_stream(struct http_stream *s)
     return s->owner;
 }
 
+static void begin_tunnel(struct attempt *a, struct http_head *head)
+{
+    a->has_response = true;
+    a->has_sent_end = false;
+    const char *fault = tunnel_begin(a->x, head);
+    if (!fault) return;
+    warn(a, "sent a bad 101", fault);
+    give_up(a, 502, fault);
+}
+
 static void on_head(struct http_stream *s, struct http_head *head)
 {
     struct attempt  *a = of_stream(s);
     struct exchange *x = a->x;
     atomic_store_explicit(&a->endpoint->live.failures, 0, memory_order_relaxed);
     x->first_byte_ns = x->worker->loop->clock.now_ns;
-    if (head->status == 101) { /* nothing that we sent asked for it */
-        give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, "unexpected_upgrade");
+    if (head->status == 101) {
+        begin_tunnel(a, head);
+        return;
+    }
+    if (x->request->must_switch && head->status < 300) {
+        give_up(a, 502, "upgrade_ignored");
         return;
     }
     a->has_response = true;
@@ -147,6 +184,10 @@ static void on_end(struct http_stream *s)
 {
     struct attempt  *a = of_stream(s);
     struct exchange *x = a->x;
+    if (x->state == EXCHANGE_TUNNEL) {
+        tunnel_replica_ended(x);
+        return;
+    }
     count(a, x->status);
     release(a);
     exchange_respond_end(x, a->trailers);
@@ -210,7 +251,7 @@ static void send_request(struct attempt *a)
         return;
     }
     if (x->held.len) http_stream_send_body(a->stream, buffer_slice(&x->held));
-    if (!http_method_is_idempotent(x->request->method) && x->held.len) x->is_held_whole = false;
+    if (x->held.len && !attempt_may_repeat(a)) x->is_held_whole = false;
     if (x->request_ended) attempt_body_end(a);
 }
 
@@ -235,8 +276,9 @@ static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char
     struct attempt *a = container_of(w, struct attempt, wait);
     bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
     warn(a, "cannot be connected to", why);
-    give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502,
-                     is_timeout ? "connect_timeout" : "connect_failed");
+    const char *reason = is_timeout ? "connect_timeout" : "connect_failed";
+    if (slice_eq(slice_of(why), S("upgrade_unsupported"))) reason = why;
+    give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502, reason);
 }
 
 static const struct upstream_wait_ops wait_ops = { on_stream, on_failed };
@@ -264,6 +306,7 @@ static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fres
     a->wait.connect_ms = exchange_timeouts(x)->connect;
     a->wait.must_be_fresh = must_be_fresh;
     a->wait.must_be_recent = !http_method_is_idempotent(x->request->method);
+    a->wait.is_upgrade = x->request->upgrade.len != 0;
     a->wait.preamble = make_preamble(x, up->proxy_protocol);
     atomic_fetch_add_explicit(&e->live.active, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&e->live.requests, 1, memory_order_relaxed);
@@ -291,6 +334,12 @@ void attempt_timed_out(struct attempt *a)
     if (a->stream) upstream_stream_distrust(a->stream);
 }
 
+/* Over a shared connection a replica may say that it did nothing. */
+bool attempt_may_repeat(const struct attempt *a)
+{
+    return http_method_is_idempotent(a->x->request->method) || a->stream->codec->is_shared;
+}
+
 void attempt_body(struct attempt *a, struct slice data)
 {
     if (a->stream) http_stream_send_body(a->stream, data);
@@ -306,6 +355,12 @@ void attempt_body_end(struct attempt *a)
 void attempt_consumed(struct attempt *a, size_t bytes)
 {
     if (a->stream) http_stream_consumed(a->stream, bytes);
+}
+
+void attempt_finish(struct attempt *a)
+{
+    count(a, a->x->status);
+    release(a);
 }
 
 void attempt_cancel(struct attempt *a)

@@ -25,12 +25,16 @@ struct attempt {
 void attempt_start(struct exchange *x);
 /* The replica let a deadline pass: noted against it and told. Accepts NULL. */
 void attempt_timed_out(struct attempt *a);
+/* Might the request, now that it was sent, be sent again, if its body is held? */
+bool attempt_may_repeat(const struct attempt *a);
 /* A piece of the request's body arrived. */
 void attempt_body(struct attempt *a, struct slice data);
 /* The request is complete. */
 void attempt_body_end(struct attempt *a);
 /* The client has taken `bytes` of the response's body. */
 void attempt_consumed(struct attempt *a, size_t bytes);
+/* Both sides of its tunnel have ended: lets go of it. */
+void attempt_finish(struct attempt *a);
 /* Lets go of it: breaks off what is running. Accepts NULL. */
 void attempt_cancel(struct attempt *a);
 /* Bytes of the request's body that the replica has not taken yet. */

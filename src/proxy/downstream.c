@@ -39,23 +39,9 @@ static void count_bytes(struct downstream *d)
     d->conn.received_bytes = d->conn.sent_bytes = 0;
 }
 
-/* The codec has given the connection up because of what the client did. */
-static void tell_abuse(struct downstream *d)
-{
-    struct worker *w = d->worker;
-    char           text[ADDRESS_TEXT_MAX];
-    if (!d->codec || !d->codec->abuse) return;
-    counter_add(&w->stats->connections_abusive, 1);
-    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
-                "client %.*s: its connection is closed: %s", (int)address_format_ip(&d->peer, text),
-                text, d->codec->abuse);
-    d->codec->abuse = NULL;
-}
-
 static void close_now(struct downstream *d, bool is_reset)
 {
     if (d->conn.is_closed) return;
-    tell_abuse(d);
     list_remove(&d->link);
     if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
     list_remove(&d->idle_link);
@@ -75,6 +61,11 @@ static uint64_t rest_ms(const struct downstream *d, uint64_t keep_alive_ms)
 static bool is_ending(const struct downstream *d)
 {
     return d->worker->is_draining || d->listener->is_stopped;
+}
+
+static bool is_leaving(const struct downstream *d)
+{
+    return d->is_leaving || is_ending(d);
 }
 
 /* The only writer of d->state once the connection runs: arms the state's deadline. */
@@ -120,8 +111,10 @@ static void finish_close(struct downstream *d)
 static void close_when_written(struct downstream *d)
 {
     if (d->state >= DOWNSTREAM_CLOSING) return;
-    tell_abuse(d);
     if (d->codec) codec_prepare(d->codec);
+    /* What the client is about to send on a shared connection must not make a reset of
+     * the last words that it is sent. */
+    if (d->codec && d->codec->is_shared) d->must_linger = true;
     enter(d, DOWNSTREAM_CLOSING);
     if (!conn_has_unsent(&d->conn)) finish_close(d);
 }
@@ -141,6 +134,18 @@ static bool is_over(const struct downstream *d)
 {
     return d->codec && d->state < DOWNSTREAM_CLOSING && d->exchange_count == 0 &&
            !codec_is_reusable(d->codec);
+}
+
+/* The codec has given the connection up because of what the client did. */
+static void tell_abuse(struct downstream *d)
+{
+    struct worker *w = d->worker;
+    char           text[ADDRESS_TEXT_MAX];
+    counter_add(&w->stats->connections_abusive, 1);
+    log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "client %.*s: its connection is closed: %s", (int)address_format_ip(&d->peer, text),
+                text, d->codec->abuse);
+    d->codec->abuse = NULL;
 }
 
 /* ---- what the codec asks ---- */
@@ -186,7 +191,7 @@ static void on_idle(struct http_codec *c)
         close_now(d, true);
     else if (!codec_is_reusable(c)) /* an end that is yet to be told comes after kept input */
         close_when_written(d);
-    else if (is_ending(d))
+    else if (is_leaving(d))
         await_only_request(d);
     else
         enter(d, DOWNSTREAM_IDLE);
@@ -203,18 +208,30 @@ static const struct http_codec_owner_ops codec_owner_ops = {
 
 enum protocol { PROTOCOL_H1, PROTOCOL_H2, PROTOCOL_UNKNOWN };
 
-/* In the clear only who begins as HTTP/2 does speaks it (RFC 9113 section 3.3). */
-static enum protocol protocol_by_preface(struct downstream *d, struct slice data)
+static void keep_preface(struct downstream *d, const char *data, size_t len)
 {
-    char   begin[H2_PREFACE_TELLS_BYTES];
-    size_t len = 0;
-    while (len < d->first_count) {
-        begin[len] = d->first[len];
-        len++;
-    }
-    for (size_t i = 0; len < sizeof(begin) && i < data.len; i++) begin[len++] = data.data[i];
-    if (memcmp(begin, H2_PREFACE, len) != 0) return PROTOCOL_H1;
-    return len == sizeof(begin) ? PROTOCOL_H2 : PROTOCOL_UNKNOWN;
+    if (!d->preface) d->preface = mem_zalloc(sizeof(*d->preface));
+    buffer_put(d->preface, data, len);
+}
+
+static void drop_preface(struct downstream *d)
+{
+    if (!d->preface) return;
+    buffer_reset(d->preface);
+    free(d->preface);
+    d->preface = NULL;
+}
+
+/* In the clear only who begins as HTTP/2 does speaks it (RFC 9113 section 3.3). */
+static enum protocol protocol_by_preface(const struct downstream *d, struct slice data)
+{
+    static const char preface[] = H2_PREFACE;
+    size_t            before = d->preface ? d->preface->len : 0;
+    size_t            len = H2_PREFACE_TELLS_BYTES - before;
+    if (len > data.len) len = data.len;
+    /* What was kept so far is its beginning. */
+    if (memcmp(data.data, &preface[before], len) != 0) return PROTOCOL_H1;
+    return before + len == H2_PREFACE_TELLS_BYTES ? PROTOCOL_H2 : PROTOCOL_UNKNOWN;
 }
 
 /* The one place where a protocol is chosen. */
@@ -244,13 +261,13 @@ static bool have_codec(struct downstream *d, struct slice data)
     if (d->codec) return true;
     enum protocol protocol = choose_protocol(d, data);
     if (protocol == PROTOCOL_UNKNOWN) {
-        for (size_t i = 0; i < data.len; i++) d->first[d->first_count++] = data.data[i];
+        keep_preface(d, data.data, data.len);
         if (d->state == DOWNSTREAM_IDLE) enter(d, DOWNSTREAM_HEAD);
         return false;
     }
     make_codec(d, protocol);
-    codec_feed(d->codec, d->first, d->first_count);
-    d->first_count = 0;
+    if (d->preface) codec_feed(d->codec, d->preface->data, d->preface->len);
+    drop_preface(d);
     return true;
 }
 
@@ -277,7 +294,7 @@ static void open_for_requests(struct downstream *d)
 static bool may_rest(struct downstream *d)
 {
     uint64_t keep_alive_ms = settings_of(d)->timeouts.keep_alive;
-    if (!d->codec || d->has_rested || keep_alive_ms <= BLANK_MS || is_ending(d)) return false;
+    if (!d->codec || d->has_rested || keep_alive_ms <= BLANK_MS || is_leaving(d)) return false;
     if (codec_is_blank(d->codec)) {
         rest(d);
         return true;
@@ -325,6 +342,7 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
 {
     if (!have_codec(d, slice_make(data, len))) return len;
     size_t used = codec_feed(d->codec, data, len);
+    if (d->codec->abuse) tell_abuse(d);
     if (d->conn.is_closed) return len;
     watch_head(d);
     if (is_over(d)) close_idle(d);
@@ -332,14 +350,6 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
     if (d->state < DOWNSTREAM_CLOSING && !codec_wants_input(d->codec))
         conn_pause_watching(&d->conn);
     return used;
-}
-
-static void drop_preface(struct downstream *d)
-{
-    if (!d->preface) return;
-    buffer_reset(d->preface);
-    free(d->preface);
-    d->preface = NULL;
 }
 
 /* The PROXY header is through; `rest` came behind it. Returns how much was taken. */
@@ -358,8 +368,7 @@ static size_t open_behind_proxy(struct downstream *d, struct slice rest)
 static size_t take_proxy_header(struct downstream *d, const char *data, size_t len)
 {
     struct proxy_header header;
-    if (!d->preface) d->preface = mem_zalloc(sizeof(*d->preface));
-    buffer_put(d->preface, data, len);
+    keep_preface(d, data, len);
     enum proxy_status status = proxy_protocol_parse(d->preface->data, d->preface->len, &header);
     if (status == PROXY_NEEDS_MORE) return len;
     if (status == PROXY_INVALID) {
@@ -412,6 +421,7 @@ static void on_sent(struct conn *c)
 {
     struct downstream *d = of_conn(c);
     if (d->codec) codec_sent(d->codec);
+    if (d->codec && d->codec->abuse) tell_abuse(d);
     if (c->is_closed) return;
     if (is_over(d)) close_idle(d);
     if (c->is_closed) return;
@@ -437,9 +447,25 @@ static void on_fault(struct conn *c, enum conn_fault fault)
 static void expire_head(struct downstream *d)
 {
     if (d->codec) codec_expire(d->codec);
+    if (d->codec && d->codec->abuse) tell_abuse(d);
     /* An empty line is no head that could be answered. */
     if (!d->conn.is_closed && d->state == DOWNSTREAM_HEAD) close_idle(d);
     conn_flush_all(d->conn.loop);
+}
+
+/* Idle for long enough. A client that can be told to leave is, and is served once more if
+ * it was about to ask. */
+static void end_idle(struct downstream *d)
+{
+    bool was_told = d->is_leaving;
+    d->is_leaving = true;
+    if (d->codec) codec_shutdown(d->codec);
+    if (d->codec && codec_is_reusable(d->codec) && !was_told) {
+        await_only_request(d);
+        return;
+    }
+    counter_add(&d->worker->stats->connections_closed_idle, 1);
+    close_idle(d);
 }
 
 static void on_deadline(struct conn *c)
@@ -450,9 +476,7 @@ static void on_deadline(struct conn *c)
         return;
     }
     if (d->state == DOWNSTREAM_IDLE) {
-        if (may_rest(d)) return;
-        counter_add(&d->worker->stats->connections_closed_idle, 1);
-        close_idle(d);
+        if (!may_rest(d)) end_idle(d);
         return;
     }
     close_now(d, d->state == DOWNSTREAM_CLOSING);
@@ -547,6 +571,7 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
 void downstream_drain(struct downstream *d)
 {
     if (d->conn.is_closed) return;
+    d->is_leaving = true;
     if (d->codec) codec_shutdown(d->codec);
     bool may_ask = d->codec ? codec_is_reusable(d->codec) : !d->request_count;
     if (d->state == DOWNSTREAM_IDLE && may_ask)

@@ -26,16 +26,16 @@ struct downstream {
     struct address          peer;      /* the PROXY header's, where one is required */
     struct list             link;      /* worker.downstreams */
     struct list             idle_link; /* worker.idle */
-    struct buffer          *preface;   /* of an incomplete PROXY header */
-    char                    first[2];  /* bytes that do not tell the protocol yet */
-    uint8_t                 first_count;
-    uint32_t                request_count;
-    uint32_t                exchange_count;
-    uint32_t                discarded_bytes;
-    uint8_t                 state;
-    bool                    must_linger;   /* input may be unread: a plain close would reset */
-    bool                    has_rested;    /* idle for a while, and its codec is still needed */
-    bool                    is_head_timed; /* busy, and a head on its way has the deadline */
+    struct buffer          *preface;   /* of an incomplete PROXY header; then, what does not
+                                          tell the protocol yet */
+    uint32_t request_count;
+    uint32_t exchange_count;
+    uint32_t discarded_bytes;
+    uint8_t  state;
+    bool     must_linger;   /* input may be unread: a plain close would reset */
+    bool     has_rested;    /* idle for a while, and its codec is still needed */
+    bool     is_leaving;    /* was told to take nothing new */
+    bool     is_head_timed; /* busy, and a head on its way has the deadline */
 };
 
 /* A connection was accepted on `wl`. Owns `fd`. */

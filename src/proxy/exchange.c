@@ -10,6 +10,7 @@
 #include "proxy/downstream.h"
 #include "proxy/exchange_log.h"
 #include "proxy/forward.h"
+#include "proxy/tunnel.h"
 
 /* An answer of our own waits so long for a next piece of the request's short body, so
  * that the connection can be kept. */
@@ -26,9 +27,10 @@ static const unsigned legal_moves[EXCHANGE_STATE_COUNT] = {
         TO(EXCHANGE_ATTEMPT) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
     [EXCHANGE_ATTEMPT] = TO(EXCHANGE_RESPONSE_HEAD) | TO(EXCHANGE_ATTEMPT) |
                          TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_RESPONSE_HEAD] =
-        TO(EXCHANGE_RELAY) | TO(EXCHANGE_ATTEMPT) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
+    [EXCHANGE_RESPONSE_HEAD] = TO(EXCHANGE_RELAY) | TO(EXCHANGE_TUNNEL) | TO(EXCHANGE_ATTEMPT) |
+                               TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
     [EXCHANGE_RELAY] = TO(EXCHANGE_DONE),
+    [EXCHANGE_TUNNEL] = TO(EXCHANGE_DONE),
     [EXCHANGE_REPLY_LOCAL] = TO(EXCHANGE_DONE),
 };
 
@@ -53,6 +55,8 @@ static uint64_t deadline_ms(const struct exchange *x)
     case EXCHANGE_REQUEST_FILTERS: return t->response_header;
     case EXCHANGE_RESPONSE_HEAD: return awaits_body(x) ? t->body_idle : t->response_header;
     case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
+    case EXCHANGE_TUNNEL:
+        return x->request_ended || x->response_ended ? t->write_idle : t->tunnel_idle;
     case EXCHANGE_REPLY_LOCAL:
         if (awaits_body(x)) return t->body_idle < AWAIT_MS ? t->body_idle : AWAIT_MS;
         return x->is_origin_waiting ? t->response_header : t->write_idle;
@@ -100,6 +104,7 @@ static void finish(struct exchange *x)
 {
     struct worker      *w = x->worker;
     struct http_stream *s = x->stream;
+    if (x->state == EXCHANGE_TUNNEL) counter_move(&w->stats->tunnels_active, -1);
     x->state = EXCHANGE_DONE;
     deadline_remove(&x->deadline);
     attempt_cancel(x->attempt);
@@ -162,6 +167,25 @@ void exchange_respond(struct exchange *x, struct http_head *head)
     exchange_enter(x, EXCHANGE_RELAY);
 }
 
+void exchange_switch(struct exchange *x, struct http_head *head)
+{
+    counter_add(&x->worker->stats->tunnels, 1);
+    counter_move(&x->worker->stats->tunnels_active, 1);
+    run_response_filters(x, head);
+    x->status = head->status;
+    x->response_body_bytes = -1;
+    http_stream_send_head(x->stream, head);
+    exchange_enter(x, EXCHANGE_TUNNEL);
+}
+
+void exchange_finish_tunnel(struct exchange *x)
+{
+    if (!x->request_ended || !x->response_ended) return;
+    if (x->stream->unsent_bytes || attempt_backlog(x->attempt)) return;
+    attempt_finish(x->attempt);
+    finish(x);
+}
+
 void exchange_respond_body(struct exchange *x, struct slice data)
 {
     x->response_bytes += data.len;
@@ -204,7 +228,9 @@ static void on_deadline(struct deadline *d)
 {
     struct exchange *x = container_of(d, struct exchange, deadline);
     struct loop     *l = x->worker->loop;
-    if (x->state == EXCHANGE_RELAY) {
+    if (x->state == EXCHANGE_TUNNEL) {
+        break_off(x, "tunnel_idle");
+    } else if (x->state == EXCHANGE_RELAY) {
         bool is_client = x->stream->unsent_bytes > 0;
         if (!is_client) attempt_timed_out(x->attempt);
         break_off(x, is_client ? "write_timeout" : "response_timeout");
@@ -256,6 +282,7 @@ static void start_answer(struct exchange *x)
 {
     if (x->route->upstream) {
         forward_rewrite(x);
+        tunnel_rewrite(x);
         attempt_start(x);
         return;
     }
@@ -356,7 +383,7 @@ static bool route_request(struct exchange *x)
         exchange_reply_status(x, 400, "encoded_slash");
         return false;
     }
-    return true;
+    return tunnel_judge(x);
 }
 
 static struct exchange *of_stream(struct http_stream *s)
@@ -387,7 +414,7 @@ static void hold(struct exchange *x, struct slice data)
     }
     /* What is lent to the replica's connection must not move: no growing here. */
     size_t room = x->held.data ? x->held.capacity - x->held.len - 1 : EXCHANGE_HELD_MAX;
-    if (!http_method_is_idempotent(x->request->method) || data.len > room) {
+    if (!attempt_may_repeat(a) || data.len > room) {
         x->is_held_whole = false;
         return;
     }
@@ -418,11 +445,22 @@ static void discard_body(struct exchange *x, size_t len, bool is_slow)
         exchange_progress(x);
 }
 
+static void on_tunnel_body(struct exchange *x, struct slice data)
+{
+    x->received_bytes += data.len;
+    attempt_body(x->attempt, data);
+    exchange_progress(x);
+}
+
 static void on_body(struct http_stream *s, struct slice data)
 {
     struct exchange *x = of_stream(s);
-    uint64_t         most = x->route->policy->max_body;
-    bool             is_slow = is_too_slow(x);
+    if (x->state == EXCHANGE_TUNNEL) {
+        on_tunnel_body(x, data);
+        return;
+    }
+    uint64_t most = x->route->policy->max_body;
+    bool     is_slow = is_too_slow(x);
     if (!x->body_ns) x->body_ns = x->worker->loop->clock.now_ns;
     x->received_bytes += data.len;
     if (most && x->received_bytes > most && x->state != EXCHANGE_REPLY_LOCAL) {
@@ -449,6 +487,7 @@ void exchange_sent_on(struct exchange *x, uint64_t total_bytes)
     x->consumed_bytes = total_bytes;
     http_stream_consumed(x->stream, more);
     exchange_progress(x);
+    if (x->state == EXCHANGE_TUNNEL) exchange_finish_tunnel(x);
 }
 
 static void on_trailers(struct http_stream *s, struct http_fields *trailers)
@@ -459,6 +498,10 @@ static void on_trailers(struct http_stream *s, struct http_fields *trailers)
 static void on_end(struct http_stream *s)
 {
     struct exchange *x = of_stream(s);
+    if (x->state == EXCHANGE_TUNNEL) {
+        tunnel_client_ended(x);
+        return;
+    }
     x->request_ended = true;
     if (x->state == EXCHANGE_REPLY_LOCAL) {
         if (x->reply.head) send_reply(x);
@@ -493,7 +536,10 @@ static void on_sent(struct http_stream *s, size_t sent_bytes)
     struct exchange *x = of_stream(s);
     if (x->attempt) attempt_consumed(x->attempt, sent_bytes);
     exchange_progress(x);
-    finish_if_sent(x);
+    if (x->state == EXCHANGE_TUNNEL)
+        exchange_finish_tunnel(x);
+    else
+        finish_if_sent(x);
 }
 
 static const struct http_stream_ops stream_ops = {

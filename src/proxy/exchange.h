@@ -25,6 +25,8 @@ enum exchange_state {
                                  body_idle while the client is to send, response_header after */
     EXCHANGE_RELAY,           /* awaits the rest of the response: response_idle; or the client's
                                  taking it: write_idle */
+    EXCHANGE_TUNNEL,          /* after a 101: awaits bytes of either side: tunnel_idle; once one
+                                 side has ended: write_idle */
     EXCHANGE_REPLY_LOCAL,     /* awaits an origin, the request's end, or the client's taking
                                  the answer: body_idle, write_idle */
     EXCHANGE_DONE,            /* awaits nothing; freed by then */
@@ -62,6 +64,7 @@ struct exchange {
     struct slice   client_text;
     struct slice   request_id;
     struct slice   host;
+    struct slice   websocket_key; /* that the replica sees */
     void          *filter_states[EXCHANGE_FILTERS_MAX];
     void          *origin_state;
 
@@ -85,6 +88,7 @@ struct exchange {
     bool     is_origin_waiting;
     bool     is_late;    /* the client did not send in time: it is not waited for again */
     bool     is_invalid; /* the client broke the protocol: nothing more comes */
+    bool     is_websocket_key_ours;
     const struct endpoint *endpoint; /* the last one tried */
 };
 
@@ -103,6 +107,10 @@ void exchange_free_ended(struct worker *w);
 void exchange_respond(struct exchange *x, struct http_head *head);
 void exchange_respond_body(struct exchange *x, struct slice data);
 void exchange_respond_end(struct exchange *x, const struct http_fields *trailers);
+/* The replica switched protocols: so does the client, and bytes go both ways. */
+void exchange_switch(struct exchange *x, struct http_head *head);
+/* Both sides of the tunnel have ended, and got everything? */
+void exchange_finish_tunnel(struct exchange *x);
 /* The attempt came to nothing: answers with `status`, or, when the response has
  * begun, breaks it off. */
 void exchange_fail(struct exchange *x, unsigned status, const char *reason);

@@ -13,6 +13,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/forward.c src/proxy/forward.h \
 	src/proxy/plan.h \
 	src/proxy/reply.c \
+	src/proxy/tunnel.c src/proxy/tunnel.h \
 	src/proxy/worker.c src/proxy/worker.h
 src_libwharfgate_a_SOURCES += \
 	src/proxy/access_format.c \

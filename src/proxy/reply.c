@@ -60,8 +60,68 @@ void exchange_reply(struct exchange *x, struct http_head *head, struct slice bod
     exchange_send_local(x, head, body);
 }
 
+/* ---- gRPC ---- */
+
+static bool is_grpc(const struct exchange *x)
+{
+    if (!x->request) return false;
+    struct slice type = http_fields_value(&x->request->fields, FIELD_CONTENT_TYPE);
+    struct slice grpc = S("application/grpc");
+    return slice_starts_with(type, grpc) &&
+           (type.len == grpc.len || strchr("+;- ", type.data[grpc.len]));
+}
+
+/* "HTTP to gRPC Status Code Mapping", with what a gateway knows better: what is too
+ * much or too late is not just unavailable. */
+static unsigned grpc_status(unsigned status)
+{
+    enum {
+        UNKNOWN = 2,
+        DEADLINE_EXCEEDED = 4,
+        PERMISSION_DENIED = 7,
+        RESOURCE_EXHAUSTED = 8,
+        UNIMPLEMENTED = 12,
+        INTERNAL = 13,
+        UNAVAILABLE = 14,
+        UNAUTHENTICATED = 16,
+    };
+    switch (status) {
+    case 400: return INTERNAL;
+    case 401: return UNAUTHENTICATED;
+    case 403: return PERMISSION_DENIED;
+    case 404: return UNIMPLEMENTED;
+    case 413:
+    case 429:
+    case 431: return RESOURCE_EXHAUSTED;
+    case 502:
+    case 503: return UNAVAILABLE;
+    case 408:
+    case 504: return DEADLINE_EXCEEDED;
+    default: return UNKNOWN;
+    }
+}
+
+/* A client of gRPC looks at nothing else: "Trailers-Only", in the head of a 200. */
+static void reply_grpc(struct exchange *x, unsigned status, const char *reason)
+{
+    struct http_head *head = arena_zalloc(&x->arena, sizeof(*head));
+    struct slice      phrase = http_status_reason(status);
+    struct arena     *a = &x->arena;
+    head->status = 200;
+    http_fields_set(&head->fields, a, FIELD_CONTENT_TYPE, S("application/grpc"));
+    http_fields_add_named(&head->fields, a, S("grpc-status"),
+                          arena_printf(a, "%u", grpc_status(status)));
+    http_fields_add_named(&head->fields, a, S("grpc-message"),
+                          arena_printf(a, "%u %.*s: %s", status, SLICE_ARG(phrase), reason));
+    exchange_reply(x, head, slice_make("", 0), reason);
+}
+
 void exchange_reply_status(struct exchange *x, unsigned status, const char *reason)
 {
+    if (is_grpc(x)) {
+        reply_grpc(x, status, reason);
+        return;
+    }
     struct http_head *head = arena_zalloc(&x->arena, sizeof(*head));
     struct slice      type;
     head->status = (uint16_t)status;

@@ -49,6 +49,8 @@ struct upstream_conn {
     uint64_t                started_ns;
     uint64_t                connect_us;
     uint64_t                used_ms; /* when it became idle */
+    bool                    is_new;  /* connecting, or not settled yet */
+    bool                    has_stream;
     bool                    is_idle;
     bool                    is_reused;
 };
@@ -131,6 +133,7 @@ static void on_want_input(struct http_codec *c)
 static void on_idle(struct http_codec *c)
 {
     struct upstream_conn *u = c->owner;
+    u->has_stream = false;
     if (u->conn.is_closed) return;
     if (codec_is_reusable(c) && !u->conn.has_eof && !u->conn.is_write_dead)
         enter_pool(u);
@@ -175,23 +178,38 @@ static void make_codec(struct upstream_conn *u, bool is_h2)
     pool_of(u)->was_shared = u->codec->is_shared;
 }
 
+static void give_stream(struct upstream_conn *u, struct upstream_wait *w)
+{
+    u->has_stream = true;
+    w->ops->on_stream(w, codec_open(u->codec));
+}
+
 /* Streams for those who wait, as many as there is room for. */
 static void hand_over(struct upstream_conn *u)
 {
-    struct upstream_wait *w;
-    while ((w = first_wait(u)) && codec_room(u->codec)) {
+    LIST_EACH_SAFE (it, &u->waits) {
+        struct upstream_wait *w = container_of(it, struct upstream_wait, link);
+        if (u->conn.is_closed || !codec_room(u->codec)) return;
+        if (w->is_upgrade && !u->codec->is_settled) continue;
         take_wait(w);
-        w->ops->on_stream(w, codec_open(u->codec));
-        if (u->conn.is_closed) return;
+        if (w->is_upgrade && !u->codec->takes_upgrade)
+            w->ops->on_failed(w, CONN_CONNECT_FAILED, "upgrade_unsupported");
+        else
+            give_stream(u, w);
     }
 }
 
-/* Those for whom there was no room: other connections. */
-static void send_elsewhere(struct upstream_conn *u)
+/* It is known what the connection takes: those who wait have it, or others. */
+static void settle(struct upstream_conn *u)
 {
     struct upstream_wait *w;
+    hand_over(u);
+    if (u->conn.is_closed) return;
+    u->is_new = false;
     list_remove(&u->share_link);
-    if (u->codec && u->codec->is_shared && !u->is_idle)
+    if (!u->has_stream)
+        enter_pool(u);
+    else if (u->codec->is_shared)
         list_append(&pool_of(u)->shared, &u->share_link);
     while ((w = first_wait(u))) {
         take_wait(w);
@@ -213,19 +231,11 @@ static void on_open(struct conn *c)
         return;
     }
     make_codec(u, has_alpn || (protocol == PROTOCOL_SETTING_H2 && !c->tls));
-    if (list_is_empty(&u->waits)) {
-        enter_pool(u);
-        return;
-    }
-    hand_over(u);
-    /* How many more it takes, the peer's first frame says. */
-    if (!c->is_closed && !u->codec->is_shared) send_elsewhere(u);
-}
-
-static void send_elsewhere_if_any(struct upstream_conn *u)
-{
-    bool is_listed = !u->codec->is_shared || u->is_idle || !list_is_empty(&u->share_link);
-    if (!u->conn.is_closed && (!is_listed || first_wait(u))) send_elsewhere(u);
+    /* Over HTTP/2 the replica's first frame says how many streams it takes. */
+    if (u->codec->is_settled || list_is_empty(&u->waits))
+        settle(u);
+    else
+        hand_over(u);
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len)
@@ -233,8 +243,8 @@ static size_t on_input(struct conn *c, const char *data, size_t len)
     struct upstream_conn *u = of_conn(c);
     size_t                used = codec_feed(u->codec, data, len);
     if (c->is_closed) return len;
-    hand_over(u);
-    send_elsewhere_if_any(u);
+    if (u->is_new && u->codec->is_settled) settle(u);
+    if (c->is_closed) return len;
     /* Bytes that nobody asked for: a replica that breaks the protocol. */
     if (u->is_idle && !codec_is_reusable(u->codec)) close_conn(u);
     if (c->is_closed) return len;
@@ -415,8 +425,7 @@ struct endpoint *upstream_client_choose(struct upstream_client *c, struct upstre
 /* May the request go over the connection, whatever else it carries? */
 static bool suits(const struct upstream_conn *u, const struct upstream_wait *w)
 {
-    return !w->is_upgrade || !u->codec->is_shared ||
-           u->local->upstream->protocol == PROTOCOL_SETTING_H2;
+    return !w->is_upgrade || u->codec->takes_upgrade;
 }
 
 static struct upstream_conn *take_shared(struct pool *pool, const struct upstream_wait *w)
@@ -481,6 +490,7 @@ static void connect_new(struct upstream_client *c, struct upstream_local *l, str
     u->local = l;
     u->endpoint = e;
     u->started_ns = clock_mono_ns();
+    u->is_new = true;
     list_init(&u->link);
     list_init(&u->share_link);
     list_init(&u->waits);
@@ -518,7 +528,10 @@ struct http_stream *upstream_client_acquire(struct upstream_client *c, struct up
     struct upstream_conn  *found = take(c, &l->pools[e->index], w);
     w->conn = NULL;
     list_init(&w->link);
-    if (found) return codec_open(found->codec);
+    if (found) {
+        found->has_stream = true;
+        return codec_open(found->codec);
+    }
     join_or_connect(c, l, e, w);
     return NULL;
 }

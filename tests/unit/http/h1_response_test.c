@@ -299,7 +299,7 @@ static void let_go_of_at_the_head(void **state)
     }
 }
 
-static void hands_an_upgraded_connection_over(void **state)
+static void is_a_tunnel_after_101(void **state)
 {
     (void)state;
     struct h1_peer p;
@@ -319,11 +319,24 @@ static void hands_an_upgraded_connection_over(void **state)
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     struct slice input = S("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
                            "Upgrade: websocket\r\n\r\n\x81\x05hello");
-    assert_int_equal(h1_peer_feed(&p, input, 0), input.len - 7);
+    assert_int_equal(h1_peer_feed(&p, input, 0), input.len);
     assert_string_equal(h1_peer_events(&p),
-                        "head 101 [Switching Protocols] HTTP/1.1 upgrade:websocket body:0\nend\n");
-    assert_false(codec_wants_input(p.codec));
+                        "head 101 [Switching Protocols] HTTP/1.1 upgrade:websocket body:0\n"
+                        "body \x81\x05hello\n");
     assert_false(codec_is_reusable(p.codec));
+    h1_peer_clear(&p);
+    h1_peer_output(&p);
+    /* Bytes go both ways, and each direction ends by itself. */
+    h1_peer_clear(&p);
+    http_stream_send_body(p.stream, S("\x81\x02hi"));
+    http_stream_send_end(p.stream, NULL);
+    assert_string_equal(h1_peer_output(&p), "\x81\x02hi");
+    assert_true(p.codec->has_ended);
+    h1_peer_feed(&p, S("more"), 0);
+    codec_feed_eof(p.codec);
+    assert_string_equal(h1_peer_events(&p), "body more\nend\n");
+    http_stream_close(p.stream);
+    assert_false(p.codec->is_broken);
     h1_peer_reset(&p);
 }
 
@@ -338,7 +351,7 @@ int main(void)
         cmocka_unit_test(a_replica_that_talks_unasked_is_done_with),
         cmocka_unit_test(surplus_is_known_when_the_stream_closes),
         cmocka_unit_test(let_go_of_at_the_head),
-        cmocka_unit_test(hands_an_upgraded_connection_over),
+        cmocka_unit_test(is_a_tunnel_after_101),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
