@@ -30,7 +30,8 @@ unit_packages=(libcmocka-dev)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)
 e2e_packages=(python3 python3-pytest python3-yaml python3-jsonschema curl openssl procps
-    chromium chromium-driver)
+    chromium chromium-driver nghttp2-client nghttp2-server python3-h2 python3-hpack
+    python3-hyperframe python3-websockets python3-grpcio)
 dist_packages=(git xz-utils)
 
 is_installed() { # package

@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
 #include <pcre2.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ static size_t list_libraries(struct library *to)
     snprintf(to[n++].version, TEXT_MAX, "%s", OpenSSL_version(OPENSSL_VERSION_STRING));
     to[n].name = "libevent";
     snprintf(to[n++].version, TEXT_MAX, "%s", event_get_version());
+    to[n].name = "nghttp2";
+    snprintf(to[n++].version, TEXT_MAX, "%s", nghttp2_version(0)->version_str);
     to[n].name = "pcre2";
     pcre2_config(PCRE2_CONFIG_VERSION, to[n++].version);
     to[n].name = "libyaml";

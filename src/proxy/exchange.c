@@ -422,13 +422,15 @@ static void hold(struct exchange *x, struct slice data)
     buffer_put(&x->held, data.data, data.len);
 }
 
-/* A body that trickles holds a replica for nothing. Only the time counts in which
- * the client was the one to wait for. */
+/* A body that trickles holds a replica for nothing, as long as the replica has not begun
+ * to answer: then it is a conversation. Only the time counts in which the client was the
+ * one to wait for. */
 static bool is_too_slow(const struct exchange *x)
 {
     uint64_t ms = (x->worker->loop->clock.now_ns - x->body_ns) / 1000000;
     uint64_t rate = x->use->plan->settings->limits.body_min_rate;
-    if (!x->body_ns || !rate || ms <= exchange_timeouts(x)->body_idle) return false;
+    if (!x->body_ns || !rate || x->state == EXCHANGE_RELAY || ms <= exchange_timeouts(x)->body_idle)
+        return false;
     return x->consumed_bytes == x->received_bytes && x->received_bytes < rate * (ms / 1000);
 }
 
