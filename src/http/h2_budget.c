@@ -28,7 +28,6 @@ static const struct {
     [H2_NUISANCE_WINDOW_UPDATE] = { 1, true, "window_update_flood" },
     [H2_NUISANCE_EMPTY_DATA] = { 4, false, "empty_data_flood" },
     [H2_NUISANCE_CONTINUATION] = { 4, false, "continuation_flood" },
-    [H2_NUISANCE_UNKNOWN] = { 1, false, "unknown_frame_flood" },
 };
 
 void h2_budget_init(struct h2_budget *b, uint64_t now_ms)

@@ -16,7 +16,6 @@ enum h2_nuisance {
     H2_NUISANCE_WINDOW_UPDATE,
     H2_NUISANCE_EMPTY_DATA,
     H2_NUISANCE_CONTINUATION,
-    H2_NUISANCE_UNKNOWN, /* frames of types that nobody knows */
     H2_NUISANCE_COUNT,
 };
 

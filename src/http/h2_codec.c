@@ -60,6 +60,7 @@ static void stream_free(struct h2_codec *c, struct h2_stream *s)
     h2_drop_queued(c, s);
     outq_reset(&s->early);
     h2_forget_marks(c, s);
+    if (s->window_bytes) c->grown_bytes -= s->window_bytes - c->window_bytes;
     free(s->trailers);
     free(s);
     c->stream_count--;
@@ -217,11 +218,12 @@ static void feed_end(struct h2_codec *c, bool is_abort)
     h2_tell_due(c);
 }
 
+/* Who has finished sending cannot even say what it takes any more: a client is gone. */
 static void feed_eof(struct http_codec *base)
 {
     struct h2_codec *c = h2_of(base);
     enter(c);
-    feed_end(c, false);
+    feed_end(c, c->is_server);
     leave(c);
 }
 
@@ -432,13 +434,14 @@ static void make_session(struct h2_codec *c)
 static void submit_settings(struct h2_codec *c)
 {
     const struct http_limits *limits = c->base.limits;
-    nghttp2_settings_entry    common[] = {
-           { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->window_bytes },
-           { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes },
-           { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
-           /* Of a server: */
-           { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->stream_count },
-           { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
+    c->window_bytes = limits->window_bytes;
+    nghttp2_settings_entry common[] = {
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->window_bytes },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes },
+        { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+        /* Of a server: */
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->stream_count },
+        { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
     };
     if (!c->is_server) common[3] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
     int error =

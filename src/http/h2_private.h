@@ -35,6 +35,9 @@ struct h2_stream {
     int64_t             length_left; /* of what content-length said; -1: it said nothing */
     int64_t             send_left;   /* of what our content-length said; -1: it said nothing */
     size_t              framed_bytes;
+    uint32_t            window_bytes; /* that the peer has, once it has grown */
+    uint32_t            taken_bytes;  /* consumed since the window grew */
+    uint32_t            unconsumed_bytes;
     int32_t             id; /* client: 0 until the head is sent */
     uint32_t            informational_count;
     uint8_t             receive;   /* enum h2_receive */
@@ -73,6 +76,8 @@ struct h2_codec {
     struct h2_mark   *marks; /* a ring */
     uint32_t          mark_first, mark_count, mark_capacity;
     uint64_t          put_bytes;    /* ever, into base.out */
+    uint32_t          window_bytes; /* of a stream at first, as our SETTINGS say */
+    uint32_t          grown_bytes;  /* by which streams' windows have grown, in all */
     uint32_t          open_count;   /* streams with an owner */
     uint32_t          stream_count; /* all that somebody knows */
     uint32_t          last_count;   /* is_leaving: so many more streams are served */

@@ -5,9 +5,16 @@
  */
 #include "http/h2_private.h"
 
-/* Decoded fields beyond this many times what a head may have end the connection: until
- * then they are only counted. */
-enum { HEADER_FLOOD_FACTOR = 4 };
+enum {
+    /* Decoded fields beyond this many times what a head may have end the connection: until
+     * then they are only counted. */
+    HEADER_FLOOD_FACTOR = 4,
+    /* A window doubles after so many windows; up to so much, and over all streams of a
+     * connection by so much. */
+    GROWTH_AFTER = 2,
+    WINDOW_BYTES_MAX = 1024 * 1024,
+    GROWN_BYTES_MAX = 4 * 1024 * 1024,
+};
 
 static struct h2_stream *find(struct h2_codec *c, int32_t id)
 {
@@ -237,6 +244,7 @@ static void receive_body(struct h2_codec *c, struct h2_stream *s, struct slice d
         return;
     }
     if (s->length_left > 0) s->length_left -= (int64_t)data.len;
+    s->unconsumed_bytes += (uint32_t)data.len;
     s->stream.ops->on_body(&s->stream, data);
 }
 
@@ -255,12 +263,29 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
+/* A stream whose bytes go on as fast as they come is held back by its window alone, the
+ * more the further away the peer is: the window grows. */
+static void grow_window(struct h2_codec *c, struct h2_stream *s, size_t bytes)
+{
+    uint32_t window = s->window_bytes ? s->window_bytes : c->window_bytes;
+    s->taken_bytes += (uint32_t)bytes;
+    if (s->unconsumed_bytes || s->taken_bytes < window * GROWTH_AFTER) return;
+    s->taken_bytes = 0;
+    if (window * 2 > WINDOW_BYTES_MAX || c->grown_bytes + window > GROWN_BYTES_MAX) return;
+    c->grown_bytes += window;
+    s->window_bytes = window * 2;
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, s->id,
+                                          (int32_t)s->window_bytes);
+}
+
 void h2_consumed(struct http_stream *stream, size_t bytes)
 {
     struct h2_stream *s = h2_stream_of(stream);
     struct h2_codec  *c = h2_of(stream->codec);
+    s->unconsumed_bytes -= bytes < s->unconsumed_bytes ? (uint32_t)bytes : s->unconsumed_bytes;
     if (!bytes || !s->is_at_nghttp2 || c->is_dead) return;
     nghttp2_session_consume_stream(c->session, s->id, bytes);
+    if (s->receive == H2_RECEIVE_BODY) grow_window(c, s, bytes);
     if (nghttp2_session_get_outbound_queue_size(c->session)) c->base.owner_ops->on_output(&c->base);
 }
 
@@ -292,10 +317,6 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     struct h2_codec *c = codec;
     (void)session;
     switch (hd->type) {
-    case NGHTTP2_DATA:
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_GOAWAY:
-    case NGHTTP2_PUSH_PROMISE: break;
     case NGHTTP2_RST_STREAM:
         if (c->is_server && !is_answered(c, hd->stream_id)) h2_spend(c, H2_NUISANCE_RESET);
         break;
@@ -309,8 +330,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         if (!hd->stream_id) h2_give_up(c, NGHTTP2_PROTOCOL_ERROR, NULL);
         h2_spend(c, H2_NUISANCE_PRIORITY);
         break;
-    case NGHTTP2_PRIORITY_UPDATE: h2_spend(c, H2_NUISANCE_PRIORITY); break;
-    default: h2_spend(c, H2_NUISANCE_UNKNOWN); break;
+    default: break; /* nghttp2 reads over it */
     }
     return 0;
 }

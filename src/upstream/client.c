@@ -18,7 +18,7 @@
 
 /* A request that must not be sent twice takes an idle connection only when it
  * was used this recently: replicas close idle ones after seconds. */
-enum { RECENT_MS = 1000, IDLE_BLOCKS_KEPT = 256 };
+enum { RECENT_MS = 1000, IDLE_BLOCKS_KEPT = 256, REFUSALS_MAX = 3 };
 
 struct pool {
     struct list idle; /* the most recently used first */
@@ -130,15 +130,21 @@ static void on_want_input(struct http_codec *c)
     conn_resume(&u->conn);
 }
 
+/* No stream is open. */
+static void rest(struct upstream_conn *u)
+{
+    if (codec_is_reusable(u->codec) && !u->conn.has_eof && !u->conn.is_write_dead)
+        enter_pool(u);
+    else
+        close_conn(u);
+}
+
 static void on_idle(struct http_codec *c)
 {
     struct upstream_conn *u = c->owner;
     u->has_stream = false;
-    if (u->conn.is_closed) return;
-    if (codec_is_reusable(c) && !u->conn.has_eof && !u->conn.is_write_dead)
-        enter_pool(u);
-    else
-        close_conn(u);
+    /* Of a new one, settle() will see what it is good for. */
+    if (!u->conn.is_closed && !u->is_new) rest(u);
 }
 
 static const struct http_codec_owner_ops codec_owner_ops = {
@@ -184,13 +190,21 @@ static void give_stream(struct upstream_conn *u, struct upstream_wait *w)
     w->ops->on_stream(w, codec_open(u->codec));
 }
 
+/* The first that may have a stream now. */
+static struct upstream_wait *next_wait(struct upstream_conn *u)
+{
+    LIST_EACH (it, &u->waits) {
+        struct upstream_wait *w = container_of(it, struct upstream_wait, link);
+        if (!w->is_upgrade || u->codec->is_settled) return w;
+    }
+    return NULL;
+}
+
 /* Streams for those who wait, as many as there is room for. */
 static void hand_over(struct upstream_conn *u)
 {
-    LIST_EACH_SAFE (it, &u->waits) {
-        struct upstream_wait *w = container_of(it, struct upstream_wait, link);
-        if (u->conn.is_closed || !codec_room(u->codec)) return;
-        if (w->is_upgrade && !u->codec->is_settled) continue;
+    struct upstream_wait *w;
+    while (!u->conn.is_closed && codec_room(u->codec) && (w = next_wait(u))) {
         take_wait(w);
         if (w->is_upgrade && !u->codec->takes_upgrade)
             w->ops->on_failed(w, CONN_CONNECT_FAILED, "upgrade_unsupported");
@@ -199,25 +213,38 @@ static void hand_over(struct upstream_conn *u)
     }
 }
 
-/* It is known what the connection takes: those who wait have it, or others. */
-static void settle(struct upstream_conn *u)
+static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why);
+
+/* For whom there is no room: others, but not one after the other without end. */
+static void send_elsewhere(struct upstream_conn *u)
 {
     struct upstream_wait *w;
-    hand_over(u);
-    if (u->conn.is_closed) return;
-    u->is_new = false;
-    list_remove(&u->share_link);
-    if (!u->has_stream)
-        enter_pool(u);
-    else if (u->codec->is_shared)
-        list_append(&pool_of(u)->shared, &u->share_link);
+    bool                  is_leaving = !codec_is_reusable(u->codec);
     while ((w = first_wait(u))) {
         take_wait(w);
-        join_or_connect(u->client, u->local, u->endpoint, w);
+        if (is_leaving && ++w->refused_count > REFUSALS_MAX)
+            w->ops->on_failed(w, CONN_RESET, "connection_closed");
+        else
+            join_or_connect(u->client, u->local, u->endpoint, w);
     }
 }
 
-static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why);
+/* It is known what the connection takes: those who wait have it, or others. */
+static void settle(struct upstream_conn *u)
+{
+    u->is_new = false;
+    list_remove(&u->share_link);
+    deadline_clear(&u->conn.deadline);
+    if (!u->codec->is_settled) {
+        fail(u, CONN_RESET, "the server does not speak HTTP/2");
+        return;
+    }
+    hand_over(u);
+    if (u->conn.is_closed) return;
+    if (u->has_stream && u->codec->is_shared) list_append(&pool_of(u)->shared, &u->share_link);
+    send_elsewhere(u);
+    if (!u->has_stream && !u->conn.is_closed) rest(u);
+}
 
 static void on_open(struct conn *c)
 {
@@ -225,14 +252,14 @@ static void on_open(struct conn *c)
     enum setting_protocol protocol = u->local->upstream->protocol;
     bool                  has_alpn = c->tls && tls_alpn(c->tls) == TLS_ALPN_H2;
     u->connect_us = (clock_mono_ns() - u->started_ns) / 1000;
-    deadline_clear(&c->deadline);
     if (protocol == PROTOCOL_SETTING_H2 && c->tls && !has_alpn) {
         fail(u, CONN_TLS_FAILED, "the server does not offer HTTP/2 (ALPN)");
         return;
     }
     make_codec(u, has_alpn || (protocol == PROTOCOL_SETTING_H2 && !c->tls));
-    /* Over HTTP/2 the replica's first frame says how many streams it takes. */
-    if (u->codec->is_settled || list_is_empty(&u->waits))
+    /* Over HTTP/2 the replica's first frame says how many streams it takes; until then,
+     * the deadline of connecting holds. */
+    if (u->codec->is_settled)
         settle(u);
     else
         hand_over(u);
@@ -243,7 +270,7 @@ static size_t on_input(struct conn *c, const char *data, size_t len)
     struct upstream_conn *u = of_conn(c);
     size_t                used = codec_feed(u->codec, data, len);
     if (c->is_closed) return len;
-    if (u->is_new && u->codec->is_settled) settle(u);
+    if (u->is_new && (u->codec->is_settled || !codec_is_reusable(u->codec))) settle(u);
     if (c->is_closed) return len;
     /* Bytes that nobody asked for: a replica that breaks the protocol. */
     if (u->is_idle && !codec_is_reusable(u->codec)) close_conn(u);
@@ -263,9 +290,12 @@ static void on_eof(struct conn *c)
         codec_feed_abort(u->codec);
     else
         codec_feed_eof(u->codec);
-    if (!c->is_closed && first_wait(u)) fail(u, CONN_RESET, "connection_closed");
+    if (c->is_closed) return;
     /* An idle connection is of no use any more; a busy one still may be sending. */
-    if (u->is_idle) close_conn(u);
+    if (u->is_new)
+        fail(u, CONN_RESET, "connection_closed");
+    else if (u->is_idle)
+        close_conn(u);
 }
 
 static void on_flush(struct conn *c)
@@ -324,7 +354,7 @@ static void on_deadline(struct conn *c)
     struct upstream_conn *u = of_conn(c);
     if (u->is_idle)
         close_conn(u);
-    else if (c->is_connecting || c->is_handshaking)
+    else if (u->is_new)
         fail(u, CONN_CONNECT_FAILED, "connect_timeout");
 }
 

@@ -40,6 +40,7 @@ struct upstream_wait {
     const struct upstream_wait_ops *ops;
     struct upstream_conn           *conn;          /* being connected for it, or NULL */
     struct list                     link;          /* conn's waits */
+    uint8_t                         refused_count; /* by connections that were leaving */
     uint64_t                        connect_ms;    /* deadline, TLS handshake included */
     bool                            must_be_fresh; /* no pooled connection: a replay */
     bool         must_be_recent; /* a pooled one only when just used: not idempotent */
