@@ -391,14 +391,19 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
-/* A request that could not be begun any more; of one that could, on_stream_close tells. */
+/* A request that could not be begun any more; of one that could, on_stream_close tells.
+ * A response whose head cannot be said is none. */
 static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error,
                              void *codec)
 {
     struct h2_codec *c = codec;
     (void)error;
-    if (c->is_server || frame->hd.type != NGHTTP2_HEADERS) return 0;
-    if (nghttp2_session_find_stream(session, frame->hd.stream_id)) return 0;
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    if (nghttp2_session_find_stream(session, frame->hd.stream_id)) {
+        struct h2_stream *known = find(c, frame->hd.stream_id);
+        if (c->is_server && known) h2_submit_reset(c, known, NGHTTP2_INTERNAL_ERROR);
+        return 0;
+    }
     LIST_EACH (it, &c->streams) {
         struct h2_stream *s = container_of(it, struct h2_stream, link);
         if (s->id != frame->hd.stream_id) continue;

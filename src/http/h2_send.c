@@ -209,8 +209,9 @@ void h2_pull(struct h2_codec *c)
     while (!c->is_dead && c->base.out.bytes < AHEAD_BYTES) {
         const uint8_t *data;
         ssize_t        n = nghttp2_session_mem_send(c->session, &data);
-        if (n > 0) put(c, data, (size_t)n);
-        if (n <= 0) break;
+        if (n < 0) abort(); /* memory: our callbacks do not fail */
+        if (n == 0) break;
+        put(c, data, (size_t)n);
     }
     c->is_in_nghttp2 = false;
     own_lent(c);

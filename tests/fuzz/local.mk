@@ -10,6 +10,8 @@
 FUZZ_TARGETS =
 FUZZ_TARGETS += h1_request
 FUZZ_TARGETS += h1_response
+FUZZ_TARGETS += h2_client
+FUZZ_TARGETS += h2_server
 FUZZ_TARGETS += uri
 FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
