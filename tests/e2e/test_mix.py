@@ -484,13 +484,14 @@ BREAKS = [
 def test_replica_breaks(mix, first, how, seen_first, status, is_whole, method):
     """Before, amid or behind its answer: 502, a cut, or nothing at all. With GET all comes at once,
     with POST the client has seen the begin."""
-    has_seen = threading.Event()
+    has_seen, is_over = threading.Event(), threading.Event()
 
     def handle(call):
         first(call)
         if seen_first and method == "POST":
             has_seen.wait(PATIENCE)
         getattr(call, how)()
+        is_over.set()
     mix.handle = handle
     ask = mix.ask(method, "/", has_body=method == "POST")
     if method == "POST":
@@ -505,6 +506,8 @@ def test_replica_breaks(mix, first, how, seen_first, status, is_whole, method):
         assert not seen.is_whole and seen.status in (200, None)
     else:
         assert (seen.status, seen.is_whole) == (status, is_whole)
+    # Else a request of the next test may be under way on the connection that ends.
+    assert is_over.wait(PATIENCE)
     if method == "GET":
         reason = mix.log().get("reason")
         assert reason.startswith("upstream_") if status == 502 or not is_whole else not reason

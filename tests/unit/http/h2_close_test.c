@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How streams and connections of HTTP/2 end: resets, malformed messages, GOAWAY,
- * shutdown, lost connections, abuse, and owners that let go from within an event.
+ * shutdown, lost connections, and owners that let go from within an event.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
     ":method CONNECT\n:protocol websocket\n:scheme http\n:authority a.example\n:path /chat\n"
 #define HEAD_OF(id, method) #id " head " method " / http://a.example"
 
-enum { NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM = 7, CANCEL, CALM = 11 };
+enum { NO_ERROR, INTERNAL_ERROR = 2, REFUSED_STREAM = 7, CANCEL };
 
 static void feed_headers(struct h2_peer *p, uint32_t id, unsigned flags, const char *lines)
 {
@@ -352,21 +352,26 @@ static void goaway_of_a_server(void **state)
 static void goaway_before_the_head(void **state)
 {
     (void)state;
-    struct h2_peer     *p = h2_peer_new_client();
-    struct http_stream *s = codec_open(p->codec);
-    struct http_head    head = {
-           .method = HTTP_GET, .method_name = S("GET"), .path = S("/"), .authority = S("a")
-    };
-    p->codec->owner_ops->on_stream(p->codec, s);
-    h2_peer_ask(p, HTTP_GET, 0); /* queued, not sent */
-    feed_goaway(p, 0, NO_ERROR);
-    http_stream_send_head(s, &head);
-    h2_peer_expect(p, "3 reset unprocessed\n");
-    h2_peer_frames(p);
-    h2_peer_expect(p, "1 reset unprocessed\n");
-    h2_peer_close(&p->streams[0]);
-    h2_peer_close(&p->streams[1]);
-    h2_peer_free(p);
+    for (unsigned is_alone = 0; is_alone < 2; is_alone++) {
+        struct h2_peer  *p = h2_peer_new_client();
+        struct http_head head = {
+            .method = HTTP_GET, .method_name = S("GET"), .path = S("/"), .authority = S("a")
+        };
+        if (!is_alone) h2_peer_ask(p, HTTP_GET, 0);
+        h2_peer_frames(p);
+        struct http_stream *s = codec_open(p->codec);
+        p->codec->owner_ops->on_stream(p->codec, s);
+        h2_peer_ask(p, HTTP_GET, 0); /* queued, not sent */
+        feed_goaway(p, !is_alone, NO_ERROR);
+        http_stream_send_head(s, &head);
+        h2_peer_frames(p);
+        const char *events = h2_peer_events(p);
+        assert_non_null(
+            strstr(events, is_alone ? "1 reset unprocessed\n" : "3 reset unprocessed\n"));
+        assert_non_null(
+            strstr(events, is_alone ? "3 reset unprocessed\n" : "5 reset unprocessed\n"));
+        h2_peer_free(p);
+    }
 }
 
 static void goaway_of_a_client(void **state)
@@ -447,6 +452,30 @@ static void shutdown_unanswered(void **state)
     h2_peer_free(p);
 }
 
+/* The last answer is framed and not taken yet: it is no less complete for that. */
+static void shutdown_with_an_answer_on_its_way(void **state)
+{
+    (void)state;
+    struct h2_peer *p = h2_peer_new_server();
+    struct buffer   in = BUFFER_INIT, bytes = BUFFER_INIT;
+    feed_headers(p, 1, H2_END_STREAM, GET);
+    codec_shutdown(p->codec);
+    h2_put_ping(&in, H2_ACK, "\0\0\0\0\0\0\0\0");
+    h2_peer_feed(p, &in, 0);
+    h2_peer_frames(p);
+    h2_peer_clear(p);
+    h2_peer_answer(&p->streams[0], 200, -1);
+    h2_peer_send(&p->streams[0], 30000);
+    h2_peer_end(&p->streams[0]);
+    while (h2_peer_take(p, 1000, &bytes)) {}
+    h2_peer_expect(p, "");
+    assert_int_equal(p->streams[0].sent_bytes, 30000);
+    assert_int_equal(p->streams[0].stream->unsent_bytes, 0);
+    assert_false(codec_is_reusable(p->codec));
+    buffer_reset(&bytes);
+    h2_peer_free(p);
+}
+
 static void shutdown_of_a_client(void **state)
 {
     (void)state;
@@ -480,7 +509,7 @@ static void expires(void **state)
     codec_expire(p->codec);
     h2_peer_expect(p, "1 reset peer\n");
     assert_string_equal(p->codec->abuse, "header_timeout");
-    assert_string_equal(h2_peer_frames(p), "GOAWAY 1 11\n");
+    assert_string_equal(h2_peer_frames(p), "GOAWAY 3 11\n");
     assert_false(codec_is_reusable(p->codec));
     assert_false(codec_wants_input(p->codec));
     assert_int_equal(codec_feed(p->codec, "x", 1), 0);
@@ -565,141 +594,6 @@ static void early_bytes_and_an_end(void **state)
         if (p->streams[0].stream) fail_msg("%u: nothing was told: %s", turn, h2_peer_events(p));
         h2_peer_free(p);
     }
-}
-
-/* ---- abuse ---- */
-
-static void put_flood(struct buffer *in, unsigned kind, unsigned i)
-{
-    switch (kind) {
-    case 0: h2_put_ping(in, 0, "12345678"); break;
-    case 1: h2_put_frame(in, H2_SETTINGS, 0, 0, S("")); break;
-    case 2: h2_put_frame(in, H2_PRIORITY, 0, 1, S("\0\0\0\0\5")); break;
-    case 3: h2_put_word(in, H2_WINDOW_UPDATE, 0, 1); break;
-    case 4: h2_put_data(in, 1, 0, ""); break;
-    case 5:
-        h2_put_headers(in, 2 * i + 3, H2_END_STREAM, GET);
-        h2_put_word(in, H2_RST_STREAM, 2 * i + 3, CANCEL);
-        break;
-    case 6: h2_put_headers(in, 2 * i + 3, 0, GET "A b\n"); break;
-    default: h2_put_frame(in, H2_CONTINUATION, 0, 3, S("")); break;
-    }
-}
-
-static const struct {
-    const char *reason;
-    unsigned    count;
-} floods[] = {
-    { "ping_flood", 1000 },          { "settings_flood", 99 },      { "priority_flood", 2000 },
-    { "window_update_flood", 2000 }, { "empty_data_flood", 500 },   { "reset_flood", 500 },
-    { "reset_flood", 500 },          { "continuation_flood", 500 },
-};
-
-/* One more than is borne: GOAWAY(ENHANCE_YOUR_CALM), and nothing is read any more. */
-static void floods_end_the_connection(void **state)
-{
-    (void)state;
-    for (unsigned kind = 0; kind < COUNT(floods); kind++) {
-        struct h2_peer *p = h2_peer_new_server();
-        struct buffer   in = BUFFER_INIT;
-        unsigned        count = 0;
-        p->deeds[H2_PEER_ON_RESET] = H2_PEER_CLOSE;
-        p->deeds[H2_PEER_ON_INVALID] = H2_PEER_ANSWER;
-        feed_headers(p, 1, 0, POST);
-        if (kind == 7) h2_put_frame(&in, H2_HEADERS, H2_END_STREAM, 3, S(""));
-        while (count < 5000 && codec_is_reusable(p->codec)) {
-            put_flood(&in, kind, count++);
-            h2_peer_feed(p, &in, 0);
-            if (codec_is_reusable(p->codec)) h2_peer_frames(p);
-        }
-        if (!p->codec->abuse || strcmp(p->codec->abuse, floods[kind].reason) != 0)
-            fail_msg("%u: %s", kind, p->codec->abuse);
-        if (count < floods[kind].count || count > floods[kind].count + 2)
-            fail_msg("%s: ended after %u", floods[kind].reason, count);
-        assert_non_null(strstr(h2_peer_frames(p), " 11\n"));
-        assert_non_null(strstr(h2_peer_events(p), "1 reset peer\n"));
-        assert_false(codec_wants_input(p->codec));
-        h2_peer_free(p);
-    }
-}
-
-static void a_head_far_too_large(void **state)
-{
-    (void)state;
-    struct h2_peer *p = h2_peer_new_server();
-    struct buffer   in = BUFFER_INIT, block = BUFFER_INIT;
-    h2_put_block(&block, GET);
-    for (unsigned i = 0; i < 450; i++) h2_put_block(&block, "abcdefghijklmnop 0123456789abcdef\n");
-    h2_put_frame(&in, H2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 1,
-                 slice_make(block.data, block.len));
-    h2_peer_feed(p, &in, 0);
-    h2_peer_expect(p, "1 invalid 431 head_too_large\n");
-    in = (struct buffer)BUFFER_INIT;
-    for (unsigned i = 0; i < 20; i++) h2_put_block(&block, "abcdefghijklmnop 0123456789abcdef\n");
-    h2_put_frame(&in, H2_HEADERS, H2_END_STREAM, 3, slice_make(block.data, 16384));
-    h2_put_frame(&in, H2_CONTINUATION, H2_END_HEADERS, 3,
-                 slice_make(block.data + 16384, block.len - 16384));
-    h2_peer_feed(p, &in, 0);
-    assert_string_equal(p->codec->abuse, "header_flood");
-    h2_peer_expect(p, "1 reset peer\n");
-    buffer_reset(&block);
-    h2_peer_free(p);
-}
-
-static void a_client_of_another_protocol(void **state)
-{
-    (void)state;
-    struct h2_peer *p = h2_peer_new(HTTP_SERVER, 65536, 100);
-    struct buffer   in = BUFFER_INIT;
-    buffer_puts(&in, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    h2_peer_feed(p, &in, 0);
-    assert_false(codec_wants_input(p->codec));
-    assert_false(codec_is_reusable(p->codec));
-    assert_null(p->codec->abuse);
-    h2_peer_free(p);
-}
-
-static void a_broken_frame(void **state)
-{
-    (void)state;
-    struct h2_peer *p = h2_peer_new_server();
-    struct buffer   in = BUFFER_INIT;
-    feed_headers(p, 1, 0, POST);
-    h2_peer_clear(p);
-    h2_put_frame(&in, H2_PING, 0, 0, S("short"));
-    h2_peer_feed(p, &in, 0);
-    h2_peer_expect(p, "1 reset peer\n");
-    assert_string_equal(h2_peer_frames(p), "GOAWAY 1 6\n");
-    assert_null(p->codec->abuse);
-    h2_peer_free(p);
-}
-
-/* A client that does not read its answers is not read from, until it does. */
-static void reading_stops_while_answers_wait(void **state)
-{
-    (void)state;
-    struct h2_peer *p = h2_peer_new_server();
-    struct buffer   in = BUFFER_INIT, bytes = BUFFER_INIT;
-    h2_put_setting(&in, 4, 1 << 20);
-    h2_put_word(&in, H2_WINDOW_UPDATE, 0, 1 << 20);
-    h2_put_headers(&in, 1, H2_END_STREAM, GET);
-    h2_peer_feed(p, &in, 0);
-    h2_peer_answer(&p->streams[0], 200, -1);
-    h2_peer_send(&p->streams[0], 400000);
-    h2_peer_settle(p);
-    for (unsigned i = 0; i < 900 && codec_wants_input(p->codec); i++) {
-        h2_put_ping(&in, 0, "12345678");
-        h2_peer_feed(p, &in, 0);
-    }
-    assert_false(codec_wants_input(p->codec));
-    assert_true(codec_is_reusable(p->codec));
-    assert_int_equal(codec_feed(p->codec, "x", 1), 0);
-    assert_int_equal(p->want_input_count, 0);
-    while (h2_peer_take(p, SIZE_MAX, &bytes)) {}
-    assert_true(codec_wants_input(p->codec));
-    assert_int_equal(p->want_input_count, 1);
-    buffer_reset(&bytes);
-    h2_peer_free(p);
 }
 
 /* ---- from within events ---- */
@@ -790,16 +684,12 @@ int main(void)
         cmocka_unit_test(shutdown_in_two_steps),
         cmocka_unit_test(shutdown_when_idle),
         cmocka_unit_test(shutdown_unanswered),
+        cmocka_unit_test(shutdown_with_an_answer_on_its_way),
         cmocka_unit_test(shutdown_of_a_client),
         cmocka_unit_test(expires),
         cmocka_unit_test(a_server_loses_its_client),
         cmocka_unit_test(a_client_loses_its_server),
         cmocka_unit_test(early_bytes_and_an_end),
-        cmocka_unit_test(floods_end_the_connection),
-        cmocka_unit_test(a_head_far_too_large),
-        cmocka_unit_test(a_client_of_another_protocol),
-        cmocka_unit_test(a_broken_frame),
-        cmocka_unit_test(reading_stops_while_answers_wait),
         cmocka_unit_test(owners_let_go_within_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,7 @@ size_t h2_peer_take(struct h2_peer *p, size_t most, struct buffer *to)
 {
     size_t taken = 0;
     h2_peer_settle(p);
+    if (!p->codec) return 0;
     while (taken < most && !outq_is_empty(&p->codec->out)) {
         struct slice front = outq_front(&p->codec->out);
         if (front.len > most - taken) front.len = most - taken;
@@ -313,7 +314,7 @@ size_t h2_peer_take(struct h2_peer *p, size_t most, struct buffer *to)
     }
     codec_sent(p->codec);
     h2_peer_settle(p);
-    return taken;
+    return p->codec ? taken : 0;
 }
 
 void h2_peer_carry(struct h2_peer *from, struct h2_peer *to, size_t step)

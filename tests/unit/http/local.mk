@@ -15,13 +15,16 @@ tests_unit_http_h1_request_test_SOURCES = tests/unit/http/h1_request_test.c \
 check_PROGRAMS += tests/unit/http/h1_response_test
 tests_unit_http_h1_response_test_SOURCES = tests/unit/http/h1_response_test.c \
 	tests/unit/http/h1_peer.c tests/unit/http/h1_peer.h
+check_PROGRAMS += tests/unit/http/h2_abuse_test
+tests_unit_http_h2_abuse_test_SOURCES = tests/unit/http/h2_abuse_test.c \
+	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/h2_budget_test
 tests_unit_http_h2_budget_test_SOURCES = tests/unit/http/h2_budget_test.c
-check_PROGRAMS += tests/unit/http/h2_codec_test
-tests_unit_http_h2_codec_test_SOURCES = tests/unit/http/h2_codec_test.c \
-	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/h2_close_test
 tests_unit_http_h2_close_test_SOURCES = tests/unit/http/h2_close_test.c \
+	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
+check_PROGRAMS += tests/unit/http/h2_codec_test
+tests_unit_http_h2_codec_test_SOURCES = tests/unit/http/h2_codec_test.c \
 	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/h2_head_test
 tests_unit_http_h2_head_test_SOURCES = tests/unit/http/h2_head_test.c
