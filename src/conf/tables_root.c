@@ -85,7 +85,8 @@ static const struct conf_row timeouts_rows[] = {
       CONF_FIELD(timeout_settings, tunnel_idle),
       .flags = CONF_PER_ROUTE,
       .preset = "1h",
-      .doc = "A WebSocket, or another upgraded connection, over which nothing goes." },
+      .doc = "A WebSocket, or another upgraded connection, over which nothing goes; once one side "
+             "has ended, `write_idle`." },
     { 0 },
 };
 

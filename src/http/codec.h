@@ -80,7 +80,7 @@ struct http_stream_ops {
     void (*on_trailers)(struct http_stream *s, struct http_fields *trailers);
     void (*on_end)(struct http_stream *s);
     /* The message cannot be understood. Server role: nothing more is received on
-     * the stream, an answer (fault->status) may still be sent, and a connection
+     * the stream but on_reset, an answer (fault->status) may still be sent, and a connection
      * that cannot go on closes after it. Client role: like reset. */
     void (*on_invalid)(struct http_stream *s, const struct http_fault *fault);
     void (*on_reset)(struct http_stream *s, enum http_reset why);
@@ -154,6 +154,8 @@ struct http_codec {
     /* Set by the codec when a message was broken off. The connection is to be closed
      * at once and by a reset, so that the peer cannot take it for complete. */
     bool is_broken;
+    /* Set by the codec: its one stream became a tunnel, whose end nothing else tells. */
+    bool is_tunnel;
     /* Set by the codec: `out` is the last that is said; FIN once it is written. */
     bool has_ended;
     /* Set by the codec when it gives the connection up because of what the peer did to
@@ -170,7 +172,8 @@ static inline size_t codec_feed(struct http_codec *c, const char *data, size_t l
     return c->ops->feed(c, data, len);
 }
 
-/* The peer will send nothing more. Open streams that wait for more are reset. */
+/* The peer will send nothing more. Open streams that wait for more are reset; all of
+ * them, where a peer that has ended cannot take answers any more (h2 server). */
 static inline void codec_feed_eof(struct http_codec *c)
 {
     c->ops->feed_eof(c);

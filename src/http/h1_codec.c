@@ -66,7 +66,7 @@ bool h1_wants_input(const struct http_codec *base)
 void h1_begin_tunnel(struct h1_codec *c)
 {
     h1_exchange_of(c);
-    c->is_tunnel = c->is_last = true;
+    c->base.is_tunnel = c->is_last = true;
     c->receive = H1_RECEIVE_UNTIL_CLOSE;
     c->send = H1_SEND_UNTIL_CLOSE;
 }

@@ -57,7 +57,6 @@ struct h1_codec {
     bool                is_http_1_0 : 1;     /* server: the client is */
     bool                takes_trailers : 1;  /* server: the client said TE: trailers */
     bool                asks_upgrade : 1;    /* client: the request has Upgrade */
-    bool                is_tunnel : 1;       /* after a 101: bytes, both ways */
     bool                is_line_checked : 1; /* first line of `begun` */
     bool                is_line_skipped : 1; /* an empty line before a request */
 };

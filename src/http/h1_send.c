@@ -197,7 +197,7 @@ void h1_send_end(struct http_stream *s, const struct http_fields *trailers)
     }
     if (c->send == H1_SEND_CHUNKED) send_last_chunk(c, trailers);
     c->send = H1_SEND_DONE;
-    if (!c->is_tunnel) return;
+    if (!c->base.is_tunnel) return;
     c->base.has_ended = true;
     c->base.owner_ops->on_output(&c->base);
 }

@@ -4,15 +4,14 @@
  */
 #include "http/h2_budget.h"
 
-#include <stddef.h>
-
 enum {
     POINTS_MAX = 2000,
     POINTS_PER_SECOND = 200,
-    /* Flow control and the probing of a path's capacity take about one frame of the
-     * peer's for each of ours. */
+    /* Flow control and the probing of a path's capacity: some peers open the stream's and
+     * the connection's window for each 4 KiB that they have read. */
     EARNED_PER_FRAME = 2,
-    EARNED_MAX = 2000,
+    BYTES_PER_EARNED = 1024,
+    EARNED_MAX = 8000,
 };
 
 /* Resets: 500 at once, as when a page with all its pictures is left, then 50 a second. */
@@ -27,6 +26,7 @@ static const struct {
     [H2_NUISANCE_PRIORITY] = { 1, false, "priority_flood" },
     [H2_NUISANCE_WINDOW_UPDATE] = { 1, true, "window_update_flood" },
     [H2_NUISANCE_EMPTY_DATA] = { 4, false, "empty_data_flood" },
+    [H2_NUISANCE_CLOSED_STREAM] = { 4, false, "closed_stream_flood" },
     [H2_NUISANCE_CONTINUATION] = { 4, false, "continuation_flood" },
 };
 
@@ -35,9 +35,14 @@ void h2_budget_init(struct h2_budget *b, uint64_t now_ms)
     *b = (struct h2_budget){ .at_ms = now_ms, .points = POINTS_MAX };
 }
 
-void h2_budget_earn(struct h2_budget *b)
+void h2_budget_earn(struct h2_budget *b, size_t bytes)
 {
-    if (b->earned < EARNED_MAX) b->earned += EARNED_PER_FRAME;
+    if (b->earned < EARNED_MAX) b->earned += EARNED_PER_FRAME + (uint32_t)bytes / BYTES_PER_EARNED;
+}
+
+void h2_budget_reward(struct h2_budget *b)
+{
+    if (b->points < POINTS_MAX) b->points++;
 }
 
 static void give_back(struct h2_budget *b, uint64_t now_ms)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum h2_nuisance {
@@ -16,6 +17,7 @@ enum h2_nuisance {
     H2_NUISANCE_WINDOW_UPDATE,
     H2_NUISANCE_EMPTY_DATA,
     H2_NUISANCE_CONTINUATION,
+    H2_NUISANCE_CLOSED_STREAM, /* HEADERS on a stream that is over */
     H2_NUISANCE_COUNT,
 };
 
@@ -26,7 +28,9 @@ struct h2_budget {
 };
 
 void h2_budget_init(struct h2_budget *b, uint64_t now_ms);
-/* A DATA frame went to the peer. */
-void h2_budget_earn(struct h2_budget *b);
+/* A DATA frame of so many bytes went to the peer. */
+void h2_budget_earn(struct h2_budget *b, size_t bytes);
+/* A request was answered. */
+void h2_budget_reward(struct h2_budget *b);
 /* NULL, or why it is enough: a constant phrase. */
 const char *h2_budget_spend(struct h2_budget *b, enum h2_nuisance what, uint64_t now_ms);

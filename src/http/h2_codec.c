@@ -7,7 +7,7 @@
  *   received     sent         server                     client
  *   complete     complete     nothing                    nothing
  *   incomplete   complete     RST NO_ERROR, after END    RST CANCEL
- *   malformed    complete     RST PROTOCOL_ERROR         RST PROTOCOL_ERROR
+ *   malformed    complete     RST PROTOCOL_ERROR         RST PROTOCOL_ERROR (unless it ended)
  *   any          incomplete   RST INTERNAL_ERROR         RST CANCEL
  *
  * The connection goes on in every case. A stream stays as long as its owner or nghttp2
@@ -47,11 +47,13 @@ struct h2_stream *h2_stream_new(struct h2_codec *c, int32_t id)
     s->has_owner = true;
     list_init(&s->due_link);
     list_init(&s->lent_link);
+    list_init(&s->rest_link);
     list_append(&c->streams, &s->link);
     outq_init(&s->body, c->base.out.pool);
     outq_init(&s->early, c->base.out.pool);
     c->stream_count++;
     c->open_count++;
+    c->is_idle_due = false;
     return s;
 }
 
@@ -59,6 +61,7 @@ static void stream_free(struct h2_codec *c, struct h2_stream *s)
 {
     list_remove(&s->link);
     list_remove(&s->due_link);
+    list_remove(&s->rest_link);
     h2_drop_queued(c, s);
     outq_reset(&s->early);
     h2_forget_marks(c, s);
@@ -75,11 +78,13 @@ void h2_stream_unuse(struct h2_codec *c, struct h2_stream *s)
 
 void h2_reset_due(struct h2_codec *c, struct h2_stream *s, enum http_reset why)
 {
-    if (!s->has_owner || !list_is_empty(&s->due_link)) return;
+    bool is_due = !list_is_empty(&s->due_link);
+    bool is_early = s->early.bytes || s->is_early_end; /* that alone may be what is due */
+    if (!s->has_owner || (is_due && !is_early)) return;
     outq_reset(&s->early);
     s->is_early_end = false;
     s->reset_why = (uint8_t)why;
-    list_append(&c->due, &s->due_link);
+    if (!is_due) list_append(&c->due, &s->due_link);
 }
 
 void h2_submit_reset(struct h2_codec *c, struct h2_stream *s, uint32_t code)
@@ -97,8 +102,12 @@ static void die(struct h2_codec *c)
 {
     if (c->is_dead) return;
     c->is_dead = c->is_last = true;
-    LIST_EACH (it, &c->streams)
-        h2_reset_due(c, container_of(it, struct h2_stream, link), HTTP_RESET_PEER);
+    LIST_EACH (it, &c->streams) {
+        struct h2_stream *s = container_of(it, struct h2_stream, link);
+        bool              is_over = s->is_end_framed && s->receive == H2_RECEIVE_END;
+        bool              is_unsaid = !c->is_server && !s->id;
+        if (!is_over) h2_reset_due(c, s, is_unsaid ? HTTP_RESET_UNPROCESSED : HTTP_RESET_PEER);
+    }
 }
 
 void h2_give_up(struct h2_codec *c, uint32_t code, const char *abuse)
@@ -122,6 +131,15 @@ static bool is_clogged(const struct h2_codec *c)
            CLOGGED_FRAMES + (size_t)c->base.limits->stream_count;
 }
 
+/* What could not be told from within nghttp2. */
+static void tell(struct h2_codec *c)
+{
+    h2_tell_due(c);
+    if (!c->is_idle_due || c->open_count || c->is_freed) return;
+    c->is_idle_due = false;
+    c->base.owner_ops->on_idle(&c->base);
+}
+
 /* After each call into nghttp2 that came from the connection. */
 static void settle(struct h2_codec *c)
 {
@@ -129,7 +147,7 @@ static void settle(struct h2_codec *c)
     if (!c->is_dead && !nghttp2_session_want_read(c->session) &&
         !nghttp2_session_want_write(c->session))
         die(c);
-    h2_tell_due(c);
+    tell(c);
 }
 
 static void enter(struct h2_codec *c)
@@ -218,7 +236,7 @@ static void feed_end(struct h2_codec *c, bool is_abort)
         if (is_abort || s->receive != H2_RECEIVE_END) h2_reset_due(c, s, lost(s));
     }
     if (is_abort || !c->is_server) c->is_dead = true;
-    h2_tell_due(c);
+    tell(c);
 }
 
 /* Who has finished sending cannot even say what it takes any more: a client is gone. */
@@ -252,13 +270,15 @@ static void expire(struct http_codec *base)
     h2_give_up(c, NGHTTP2_ENHANCE_YOUR_CALM, c->head_id ? "header_timeout" : NULL);
     h2_pull(c);
     die(c);
-    h2_tell_due(c);
+    tell(c);
     leave(c);
 }
 
+/* While input is looked at, what it is answered with waits for the end of that. */
 static void prepare(struct http_codec *base)
 {
-    h2_pull(h2_of(base));
+    struct h2_codec *c = h2_of(base);
+    if (!c->is_feeding) h2_pull(c);
 }
 
 static void sent(struct http_codec *base)
@@ -350,10 +370,10 @@ static void reset(struct http_stream *stream)
 
 void h2_finish_stream(struct h2_codec *c, struct h2_stream *s)
 {
-    if (s->is_peer_done && s->is_end_framed) return;
+    if (s->is_peer_done) return;
     if (s->is_malformed)
         h2_submit_reset(c, s, NGHTTP2_PROTOCOL_ERROR);
-    else if (!s->is_received)
+    else
         h2_submit_reset(c, s, c->is_server ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
 }
 
@@ -368,8 +388,14 @@ static void close_stream(struct http_stream *stream)
         reset(stream);
     else if (s->is_end_framed)
         h2_finish_stream(c, s);
+    else if (!c->is_server) /* answered whole before it had all been said */
+        reset(stream);
     h2_stream_unuse(c, s);
-    if (--c->open_count == 0) c->base.owner_ops->on_idle(&c->base);
+    if (--c->open_count) return;
+    if (c->is_feeding)
+        c->is_idle_due = true;
+    else
+        c->base.owner_ops->on_idle(&c->base);
 }
 
 /* ---- making one ---- */
@@ -476,6 +502,7 @@ struct http_codec *h2_codec_new(enum http_role role, const struct http_codec_own
     list_init(&c->streams);
     list_init(&c->due);
     list_init(&c->lent);
+    list_init(&c->resting);
     h2_budget_init(&c->budget, clock->now_ms);
     make_session(c);
     submit_settings(c);

@@ -28,13 +28,15 @@ struct h2_stream {
     struct list         link;     /* codec.streams */
     struct list         due_link; /* codec.due: its end is to be told */
     struct list         lent_link;
-    struct outq         body;  /* given, not framed: what was copied */
-    struct slice        lent;  /* and, after it, what is lent in this event */
-    struct outq         early; /* sent by the peer before its tunnel stood */
+    struct list         rest_link; /* codec.resting */
+    struct outq         body;      /* given, not framed: what was copied */
+    struct slice        lent;      /* and, after it, what is lent in this event */
+    struct outq         early;     /* sent by the peer before its tunnel stood */
     struct h2_trailers *trailers;
     int64_t             length_left; /* of what content-length said; -1: it said nothing */
     int64_t             send_left;   /* of what our content-length said; -1: it said nothing */
     size_t              framed_bytes;
+    uint32_t            turn_bytes;   /* framed in its present turn */
     uint32_t            window_bytes; /* that the peer has, once it has grown */
     uint32_t            taken_bytes;  /* consumed since the window grew */
     uint32_t            unconsumed_bytes;
@@ -70,7 +72,9 @@ struct h2_codec {
     struct list       streams;
     struct list       due;
     struct list       lent;
+    struct list       resting; /* have more, and had their turn */
     struct h2_head    head;
+    int32_t           last_id; /* server: the newest stream's */
     int32_t           head_id; /* whose block is on its way; 0: none */
     struct h2_budget  budget;
     struct h2_mark   *marks; /* a ring */
@@ -90,6 +94,7 @@ struct h2_codec {
     bool              is_freed : 1;     /* while feeding: to be freed at the end of it */
     bool              is_giving_up : 1; /* its GOAWAY is on its way */
     bool              is_clogged : 1;   /* so many answers are unsent that nothing is read */
+    bool              is_idle_due : 1;  /* no stream is open, which is to be told */
     bool              has_settings : 1; /* the peer's preface is complete */
 };
 

@@ -32,6 +32,9 @@ static bool has_end(const nghttp2_frame *frame)
 static void invalid(struct h2_codec *c, struct h2_stream *s, struct http_fault *f)
 {
     s->receive = H2_RECEIVE_END;
+    list_remove(&s->due_link);
+    outq_reset(&s->early);
+    s->is_early_end = false;
     s->is_malformed = f->status != 431 && f->status != 414 && f->status != 413;
     if (!c->is_server) f->status = 502;
     s->stream.ops->on_invalid(&s->stream, f);
@@ -60,14 +63,15 @@ static void end_message(struct h2_codec *c, struct h2_stream *s)
     s->stream.ops->on_end(&s->stream);
 }
 
-/* The tunnel stands: what the peer did not wait with. */
+/* The tunnel stands: what the peer did not wait with. It is lent on until the end of the
+ * event, which the arena outlives. */
 static void tell_early(struct h2_codec *c, struct h2_stream *s)
 {
     while (s->has_owner && s->early.bytes) {
-        struct outq  early = s->early;
-        struct slice front = outq_front(&early);
-        s->stream.ops->on_body(&s->stream, front);
+        struct slice front = outq_front(&s->early);
+        struct slice copy = arena_copy(s->stream.arena, front);
         outq_consume(&s->early, front.len);
+        s->stream.ops->on_body(&s->stream, copy);
     }
     if (s->is_early_end && s->has_owner) end_message(c, s);
     s->is_early_end = false;
@@ -94,6 +98,7 @@ static void receive_request(struct h2_codec *c, const nghttp2_frame *frame)
     struct http_fault fault;
     struct h2_stream *s = h2_stream_new(c, frame->hd.stream_id);
     nghttp2_session_set_stream_user_data(c->session, s->id, s);
+    c->last_id = s->id;
     s->is_at_nghttp2 = true;
     s->is_head_method = h2_head_is_of_head(&c->head);
     s->is_peer_done = has_end(frame);
@@ -199,6 +204,8 @@ static void receive_headers(struct h2_codec *c, const nghttp2_frame *frame)
         receive_response(c, s, frame);
     else if (s->receive == H2_RECEIVE_BODY)
         receive_trailers(c, s, frame);
+    else if (s->asks_tunnel && !s->is_tunnel && has_end(frame))
+        s->is_early_end = true;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *codec)
@@ -256,10 +263,10 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     (void)flags;
     nghttp2_session_consume_connection(session, len);
     if (!s || !s->has_owner || c->is_giving_up) return 0;
-    if (s->receive == H2_RECEIVE_BODY)
-        receive_body(c, s, slice_make((const char *)data, len));
-    else if (s->asks_tunnel && !s->is_tunnel && s->send == H2_SEND_HEAD)
+    if (s->early.bytes || (s->asks_tunnel && !s->is_tunnel && s->send == H2_SEND_HEAD))
         outq_put(&s->early, data, len); /* not consumed: the stream's window bounds it */
+    else if (s->receive == H2_RECEIVE_BODY)
+        receive_body(c, s, slice_make((const char *)data, len));
     return 0;
 }
 
@@ -297,7 +304,9 @@ static void receive_data_end(struct h2_codec *c, const nghttp2_frame *frame)
         return;
     }
     if (!s || !s->has_owner) return;
-    if (s->receive == H2_RECEIVE_BODY)
+    if (s->early.bytes)
+        s->is_early_end = true;
+    else if (s->receive == H2_RECEIVE_BODY)
         end_message(c, s);
     else if (s->asks_tunnel && !s->is_tunnel)
         s->is_early_end = true;
@@ -324,7 +333,13 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_SETTINGS:
         if (!(hd->flags & NGHTTP2_FLAG_ACK)) h2_spend(c, H2_NUISANCE_SETTINGS);
         break;
-    case NGHTTP2_WINDOW_UPDATE: h2_spend(c, H2_NUISANCE_WINDOW_UPDATE); break;
+    case NGHTTP2_HEADERS:
+        if (c->is_server && hd->stream_id <= c->last_id && !find(c, hd->stream_id))
+            h2_spend(c, H2_NUISANCE_CLOSED_STREAM);
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (c->is_server) h2_spend(c, H2_NUISANCE_WINDOW_UPDATE);
+        break;
     case NGHTTP2_CONTINUATION: h2_spend(c, H2_NUISANCE_CONTINUATION); break;
     case NGHTTP2_PRIORITY:
         if (!hd->stream_id) h2_give_up(c, NGHTTP2_PROTOCOL_ERROR, NULL);

@@ -18,6 +18,8 @@ enum {
     /* Below it a copy is cheaper than another piece. */
     BORROW_BYTES_MIN = 4096,
     FRAME_HEAD_BYTES = 9,
+    /* Streams that have more to say take turns of so much. */
+    TURN_BYTES = 32 * 1024,
     MARKS_MIN = 64,
     EXTRA_FIELDS = 8, /* pseudo-headers and those that a codec writes itself */
 };
@@ -136,6 +138,11 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     (void)session, (void)id, (void)buf;
     if (!there && s->send != H2_SEND_END) {
         s->is_deferred = true;
+        s->turn_bytes = 0;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (there && s->turn_bytes >= TURN_BYTES) {
+        list_append(&((struct h2_codec *)codec)->resting, &s->rest_link);
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -159,6 +166,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     if (len) {
         move_body(c, s, len);
         put_mark(c, s, len);
+        s->turn_bytes += (uint32_t)len;
     }
     return c->base.out.bytes >= AHEAD_BYTES ? NGHTTP2_ERR_PAUSE : 0;
 }
@@ -173,7 +181,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct h2_codec *c = codec;
     uint8_t          type = frame->hd.type;
-    if (type == NGHTTP2_DATA) h2_budget_earn(&c->budget);
+    if (type == NGHTTP2_DATA) h2_budget_earn(&c->budget, frame->hd.length);
     if (type == NGHTTP2_RST_STREAM && c->is_server && is_provoked(frame->rst_stream.error_code))
         h2_spend(c, H2_NUISANCE_RESET);
     if (type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) return 0;
@@ -181,6 +189,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!s) return 0;
     s->is_end_framed = true;
+    if (c->is_server) h2_budget_reward(&c->budget);
     if (!s->has_owner) h2_finish_stream(c, s);
     return 0;
 }
@@ -202,6 +211,21 @@ static void own_lent(struct h2_codec *c)
     }
 }
 
+/* Everybody who had something to say has had a turn: the next one. What the connection's
+ * window stops waits in nghttp2, and comes first. False when there is nobody. */
+static bool next_turn(struct h2_codec *c)
+{
+    if (list_is_empty(&c->resting) || c->base.out.bytes >= AHEAD_BYTES) return false;
+    if (nghttp2_session_get_remote_window_size(c->session) <= 0) return false;
+    while (!list_is_empty(&c->resting)) {
+        struct h2_stream *s = container_of(c->resting.next, struct h2_stream, rest_link);
+        list_remove(&s->rest_link);
+        s->turn_bytes = 0;
+        nghttp2_session_resume_data(c->session, s->id);
+    }
+    return true;
+}
+
 void h2_pull(struct h2_codec *c)
 {
     assert(!c->is_in_nghttp2);
@@ -210,7 +234,7 @@ void h2_pull(struct h2_codec *c)
         const uint8_t *data;
         ssize_t        n = nghttp2_session_mem_send(c->session, &data);
         if (n < 0) abort(); /* memory: our callbacks do not fail */
-        if (n == 0) break;
+        if (n == 0 && !next_turn(c)) break;
         put(c, data, (size_t)n);
     }
     c->is_in_nghttp2 = false;
@@ -366,7 +390,7 @@ static void put_request(struct h2_codec *c, struct h2_stream *s, const struct ht
     struct arena *a = s->stream.arena;
     NV_PUT(nv, ":method", s->asks_tunnel ? S("CONNECT") : head->method_name);
     NV_PUT(nv, ":scheme", c->base.is_tls ? S("https") : S("http"));
-    NV_PUT(nv, ":authority", head->authority);
+    if (head->authority.len) NV_PUT(nv, ":authority", head->authority);
     NV_PUT(nv, ":path", whole_path(a, head));
     if (s->asks_tunnel) NV_PUT(nv, ":protocol", head->upgrade);
     size_t before = nv->count;

@@ -252,6 +252,7 @@ void conn_close(struct conn *c, bool is_reset)
     job_cancel(&c->read_job);
     list_remove(&c->doubt_link);
     list_remove(&c->flush_link);
+    c->is_gathered = 0;
     list_append(&c->loop->closed, &c->flush_link);
 }
 

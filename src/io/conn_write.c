@@ -190,6 +190,7 @@ static bool gather(struct conn *c)
     if (!c->is_gathering || l->is_gathered || c->out->bytes >= GATHERED_BYTES || c->wants_fin)
         return false;
     outq_own(c->out);
+    list_remove(&c->flush_link); /* what on_flush put in may have marked it again */
     c->is_gathered = 1;
     list_append(&l->gathered, &c->flush_link);
     return true;
@@ -249,8 +250,12 @@ void conn_flush_gathered(struct loop *l)
 {
     struct list batch;
     take_marks(&l->gathered, &batch);
-    while (!list_is_empty(&batch))
-        conn_want_flush(container_of(batch.next, struct conn, flush_link));
+    while (!list_is_empty(&batch)) {
+        struct conn *c = container_of(batch.next, struct conn, flush_link);
+        list_remove(&c->flush_link);
+        c->is_gathered = 0;
+        conn_want_flush(c);
+    }
     l->is_gathered = true;
     conn_flush_all(l);
     l->is_gathered = false;

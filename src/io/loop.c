@@ -139,12 +139,9 @@ static void finish_turn(struct loop *l)
 {
     for (int round = 0; round < JOB_ROUNDS_MAX; round++) {
         conn_flush_all(l);
-        if (!list_is_empty(&l->jobs))
-            run_jobs(l);
-        else if (!list_is_empty(&l->gathered))
-            conn_flush_gathered(l);
-        else
-            break;
+        if (list_is_empty(&l->jobs) && list_is_empty(&l->gathered)) break;
+        run_jobs(l);
+        conn_flush_gathered(l);
     }
     conn_flush_all(l);
     conn_free_closed(l);

@@ -26,6 +26,7 @@ struct pool {
     struct list shared;     /* in use, and may carry more */
     struct list connecting; /* for several requests, since it will or may carry many */
     bool        was_shared; /* the last one could */
+    unsigned    stream_max; /* of the last one; 0: not known */
 };
 
 struct upstream_local {
@@ -43,14 +44,17 @@ struct upstream_conn {
     struct upstream_client *client;
     struct upstream_local  *local;
     struct endpoint        *endpoint;
-    struct list             waits;      /* whom it is being connected for */
-    struct list             link;       /* local.busy or pool.idle */
-    struct list             share_link; /* pool.connecting, then pool.shared */
+    struct list             waits; /* whom it is being connected for */
+    unsigned                wait_count;
+    unsigned                given_count; /* streams, until it is settled */
+    struct list             link;        /* local.busy or pool.idle */
+    struct list             share_link;  /* pool.connecting, then pool.shared */
     uint64_t                started_ns;
     uint64_t                connect_us;
     uint64_t                used_ms; /* when it became idle */
     bool                    is_new;  /* connecting, or not settled yet */
     bool                    has_stream;
+    bool                    is_http_1; /* no other version was offered */
     bool                    is_idle;
     bool                    is_reused;
 };
@@ -89,7 +93,8 @@ static void close_conn(struct upstream_conn *u)
     list_remove(&u->link);
     list_remove(&u->share_link);
     counter_move(&u->client->counters->active, -1);
-    conn_close(&u->conn, false);
+    /* Other messages say themselves where they end. */
+    conn_close(&u->conn, u->codec && u->codec->is_tunnel && u->codec->is_broken);
 }
 
 static void enter_pool(struct upstream_conn *u)
@@ -166,6 +171,7 @@ static struct upstream_wait *first_wait(struct upstream_conn *u)
 
 static void take_wait(struct upstream_wait *w)
 {
+    w->conn->wait_count--;
     list_remove(&w->link);
     w->conn = NULL;
 }
@@ -181,12 +187,13 @@ static void make_codec(struct upstream_conn *u, bool is_h2)
                     u->conn.tls != NULL);
     u->conn.out = &u->codec->out;
     u->conn.is_gathering = u->codec->is_shared;
-    pool_of(u)->was_shared = u->codec->is_shared;
+    if (!u->is_http_1) pool_of(u)->was_shared = u->codec->is_shared;
 }
 
 static void give_stream(struct upstream_conn *u, struct upstream_wait *w)
 {
     u->has_stream = true;
+    u->given_count++;
     w->ops->on_stream(w, codec_open(u->codec));
 }
 
@@ -219,10 +226,10 @@ static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why
 static void send_elsewhere(struct upstream_conn *u)
 {
     struct upstream_wait *w;
-    bool                  is_leaving = !codec_is_reusable(u->codec);
+    bool                  is_useless = !codec_is_reusable(u->codec) || !u->has_stream;
     while ((w = first_wait(u))) {
         take_wait(w);
-        if (is_leaving && ++w->refused_count > REFUSALS_MAX)
+        if (is_useless && ++w->refused_count > REFUSALS_MAX)
             w->ops->on_failed(w, CONN_RESET, "connection_closed");
         else
             join_or_connect(u->client, u->local, u->endpoint, w);
@@ -239,6 +246,7 @@ static void settle(struct upstream_conn *u)
         fail(u, CONN_RESET, "the server does not speak HTTP/2");
         return;
     }
+    if (u->codec->is_shared) pool_of(u)->stream_max = u->given_count + codec_room(u->codec);
     hand_over(u);
     if (u->conn.is_closed) return;
     if (u->has_stream && u->codec->is_shared) list_append(&pool_of(u)->shared, &u->share_link);
@@ -265,10 +273,22 @@ static void on_open(struct conn *c)
         hand_over(u);
 }
 
+/* The codec has given the connection up because of what the replica did. */
+static void tell_abuse(struct upstream_conn *u)
+{
+    struct upstream_client *c = u->client;
+    if (!u->codec->abuse) return;
+    log_bounded(c->loop->log, &c->log_budget, c->loop->clock.now_ms, LOG_LEVEL_WARN,
+                "upstream %s: %s: its connection is closed: %s", u->local->upstream->name,
+                u->endpoint->text, u->codec->abuse);
+    u->codec->abuse = NULL;
+}
+
 static size_t on_input(struct conn *c, const char *data, size_t len)
 {
     struct upstream_conn *u = of_conn(c);
     size_t                used = codec_feed(u->codec, data, len);
+    tell_abuse(u);
     if (c->is_closed) return len;
     if (u->is_new && (u->codec->is_settled || !codec_is_reusable(u->codec))) settle(u);
     if (c->is_closed) return len;
@@ -315,6 +335,8 @@ static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why
 {
     struct upstream_wait *w;
     counter_add(&u->client->counters->failed, 1);
+    list_remove(&u->share_link); /* nobody else is to wait for it */
+    if (u->codec) codec_feed_abort(u->codec);
     close_conn(u);
     while ((w = first_wait(u))) {
         take_wait(w);
@@ -497,6 +519,7 @@ static struct upstream_conn *take(struct upstream_client *c, struct pool *pool,
 static void wait_for(struct upstream_conn *u, struct upstream_wait *w)
 {
     w->conn = u;
+    u->wait_count++;
     list_append(&u->waits, &w->link);
 }
 
@@ -529,26 +552,38 @@ static void connect_new(struct upstream_client *c, struct upstream_local *l, str
     counter_add(&c->counters->opened, 1);
     counter_move(&c->counters->active, 1);
     wait_for(u, w);
+    u->is_http_1 = w->is_upgrade && up->protocol == PROTOCOL_SETTING_AUTO;
     struct conn_target to = {
         .address = &e->address,
         .tls = tls,
         .server_name = slice_of(e->server_name),
         .preamble = w->preamble,
-        .is_http_1 = w->is_upgrade && up->protocol == PROTOCOL_SETTING_AUTO,
+        .is_http_1 = u->is_http_1,
     };
     conn_connect(&u->conn, c->loop, &conn_ops, &c->no_output, &to);
     deadline_set(c->loop, &u->conn.deadline, w->connect_ms);
+}
+
+/* One that is being made and will have room, as far as is known. */
+static struct upstream_conn *find_connecting(const struct pool *pool)
+{
+    LIST_EACH (it, &pool->connecting) {
+        struct upstream_conn *u = container_of(it, struct upstream_conn, share_link);
+        if (!pool->stream_max || u->wait_count + u->given_count < pool->stream_max) return u;
+    }
+    return NULL;
 }
 
 /* Waits for a connection that is being made, when it will carry many, or makes one. */
 static void join_or_connect(struct upstream_client *c, struct upstream_local *l, struct endpoint *e,
                             struct upstream_wait *w)
 {
-    struct pool *pool = &l->pools[e->index];
-    if (list_is_empty(&pool->connecting) || !is_to_be_shared(l->upstream, pool, w))
-        connect_new(c, l, e, w);
+    struct pool          *pool = &l->pools[e->index];
+    struct upstream_conn *u = is_to_be_shared(l->upstream, pool, w) ? find_connecting(pool) : NULL;
+    if (u)
+        wait_for(u, w);
     else
-        wait_for(container_of(pool->connecting.prev, struct upstream_conn, share_link), w);
+        connect_new(c, l, e, w);
 }
 
 struct http_stream *upstream_client_acquire(struct upstream_client *c, struct upstream *u,

@@ -26,6 +26,7 @@ struct upstream_client {
     uint32_t                  local_count;
     struct outq               no_output; /* stays empty: of connections that are not open */
     struct block_pool         conn_blocks;
+    struct log_budget         log_budget;
 };
 
 struct upstream_wait_ops {

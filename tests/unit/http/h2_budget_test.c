@@ -27,6 +27,7 @@ static const struct flood {
     { H2_NUISANCE_WINDOW_UPDATE, 2000, "window_update_flood" },
     { H2_NUISANCE_EMPTY_DATA, 500, "empty_data_flood" },
     { H2_NUISANCE_CONTINUATION, 500, "continuation_flood" },
+    { H2_NUISANCE_CLOSED_STREAM, 500, "closed_stream_flood" },
 };
 
 /* How many are borne until one is too much. */
@@ -95,6 +96,10 @@ static void a_higher_rate_is_not(void **state)
     h2_budget_init(&b, 0);
     while (count < 100000 && !h2_budget_spend(&b, H2_NUISANCE_RESET, count * 10)) count++;
     assert_in_range(count, 900, 1100); /* 100 a second: 50 of them are too many */
+    count = 0;                         /* and with less than a point between two of them */
+    h2_budget_init(&b, 0);
+    while (count < 100000 && !h2_budget_spend(&b, H2_NUISANCE_PRIORITY, count)) count++;
+    assert_in_range(count, 2450, 2550);
 }
 
 static void frames_earn(void **state)
@@ -105,9 +110,19 @@ static void frames_earn(void **state)
         bool may_be_earned = what == H2_NUISANCE_PING || what == H2_NUISANCE_WINDOW_UPDATE;
         struct h2_budget b;
         h2_budget_init(&b, 0);
-        for (unsigned n = 0; n < 100; n++) h2_budget_earn(&b);
+        for (unsigned n = 0; n < 100; n++) h2_budget_earn(&b, 100);
         assert_int_equal(spend_all(&b, what, 0), floods[i].count + (may_be_earned ? 200 : 0));
     }
+}
+
+/* Large frames pay for more: a peer may open both windows for each 4 KiB. */
+static void large_frames_earn_more(void **state)
+{
+    (void)state;
+    struct h2_budget b;
+    h2_budget_init(&b, 0);
+    for (unsigned n = 0; n < 100; n++) h2_budget_earn(&b, 16384);
+    assert_int_equal(spend_all(&b, H2_NUISANCE_WINDOW_UPDATE, 0), 2000 + 100 * (2 + 16));
 }
 
 /* A long download does not buy a flood for later. */
@@ -116,19 +131,36 @@ static void earnings_are_bounded(void **state)
     (void)state;
     struct h2_budget b;
     h2_budget_init(&b, 0);
-    for (unsigned n = 0; n < 100000; n++) h2_budget_earn(&b);
-    assert_int_equal(spend_all(&b, H2_NUISANCE_WINDOW_UPDATE, 0), 4000);
-    for (unsigned n = 0; n < 5; n++) h2_budget_earn(&b);
+    for (unsigned n = 0; n < 100000; n++) h2_budget_earn(&b, 0);
+    assert_int_equal(spend_all(&b, H2_NUISANCE_WINDOW_UPDATE, 0), 2000 + 8000);
+    for (unsigned n = 0; n < 5; n++) h2_budget_earn(&b, 0);
     assert_int_equal(spend_all(&b, H2_NUISANCE_PING, 0), 10);
+}
+
+/* A point for each request that was answered; never more than there are at first. */
+static void answers_are_rewarded(void **state)
+{
+    (void)state;
+    struct h2_budget b;
+    h2_budget_init(&b, 0);
+    for (unsigned n = 0; n < 100; n++) h2_budget_reward(&b);
+    assert_int_equal(spend_all(&b, H2_NUISANCE_RESET, 0), 500);
+    for (unsigned n = 0; n < 100; n++) h2_budget_reward(&b);
+    assert_int_equal(spend_all(&b, H2_NUISANCE_RESET, 0), 25);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(floods_end),           cmocka_unit_test(floods_add_up),
-        cmocka_unit_test(time_gives_back),      cmocka_unit_test(a_low_rate_is_borne),
-        cmocka_unit_test(a_higher_rate_is_not), cmocka_unit_test(frames_earn),
+        cmocka_unit_test(floods_end),
+        cmocka_unit_test(floods_add_up),
+        cmocka_unit_test(time_gives_back),
+        cmocka_unit_test(a_low_rate_is_borne),
+        cmocka_unit_test(a_higher_rate_is_not),
+        cmocka_unit_test(frames_earn),
+        cmocka_unit_test(large_frames_earn_more),
         cmocka_unit_test(earnings_are_bounded),
+        cmocka_unit_test(answers_are_rewarded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,6 +348,20 @@ static void goaway_of_a_server(void **state)
     h2_peer_free(p);
 }
 
+/* Nothing of it was done: the connection's end does not make that untrue. */
+static void goaway_below_all(void **state)
+{
+    (void)state;
+    struct h2_peer *p = h2_peer_new_client();
+    for (unsigned i = 0; i < 2; i++) h2_peer_ask(p, HTTP_POST, -1);
+    h2_peer_frames(p);
+    feed_goaway(p, 0, NO_ERROR);
+    const char *events = h2_peer_events(p); /* in any order */
+    assert_non_null(strstr(events, "1 reset unprocessed\n"));
+    assert_non_null(strstr(events, "3 reset unprocessed\n"));
+    h2_peer_free(p);
+}
+
 /* Its request was begun, its head comes too late: nothing was done. */
 static void goaway_before_the_head(void **state)
 {
@@ -524,6 +538,29 @@ static void expires(void **state)
     h2_peer_free(p);
 }
 
+/* A block that can belong to nobody any more is not waited for. */
+static void half_a_block_of_a_dead_stream(void **state)
+{
+    (void)state;
+    struct h2_peer *p = h2_peer_new_server();
+    struct buffer   in = BUFFER_INIT, block = BUFFER_INIT;
+    feed_headers(p, 1, 0, POST);
+    h2_put_block(&block, "x y\n");
+    h2_put_frame(&in, H2_HEADERS, H2_END_STREAM, 1, slice_make(block.data, 2));
+    h2_peer_feed(p, &in, 0);
+    assert_true(codec_is_in_head(p->codec));
+    h2_peer_close(&p->streams[0]);
+    assert_string_equal(h2_peer_frames(p), "RST_STREAM 1 2\n");
+    assert_false(codec_is_in_head(p->codec));
+    h2_put_frame(&in, H2_CONTINUATION, H2_END_HEADERS, 1, slice_from(buffer_slice(&block), 2));
+    h2_put_headers(&in, 3, H2_END_STREAM, GET);
+    h2_peer_clear(p);
+    h2_peer_feed(p, &in, 0);
+    h2_peer_expect(p, HEAD_OF(3, "GET") "\n3 end\n");
+    buffer_reset(&block);
+    h2_peer_free(p);
+}
+
 /* Each state of a stream, and what it hears when the connection ends. */
 static void a_server_loses_its_client(void **state)
 {
@@ -679,6 +716,7 @@ int main(void)
         cmocka_unit_test(informational_is_bounded),
         cmocka_unit_test(an_early_answer),
         cmocka_unit_test(goaway_of_a_server),
+        cmocka_unit_test(goaway_below_all),
         cmocka_unit_test(goaway_before_the_head),
         cmocka_unit_test(goaway_of_a_client),
         cmocka_unit_test(shutdown_in_two_steps),
@@ -687,6 +725,7 @@ int main(void)
         cmocka_unit_test(shutdown_with_an_answer_on_its_way),
         cmocka_unit_test(shutdown_of_a_client),
         cmocka_unit_test(expires),
+        cmocka_unit_test(half_a_block_of_a_dead_stream),
         cmocka_unit_test(a_server_loses_its_client),
         cmocka_unit_test(a_client_loses_its_server),
         cmocka_unit_test(early_bytes_and_an_end),

@@ -389,6 +389,34 @@ static void frames_are_not_made_far_ahead(void **state)
     pair_free(x);
 }
 
+/* Who has more to say than others does not keep them waiting. */
+static void streams_take_turns(void **state)
+{
+    (void)state;
+    struct pair   x = pair_new(1 << 24);
+    struct buffer bytes = BUFFER_INIT;
+    for (unsigned i = 0; i < 3; i++) h2_peer_ask(x.client, HTTP_GET, 0);
+    h2_peer_exchange(x.client, x.server);
+    for (unsigned i = 0; i < 3; i++) {
+        h2_peer_answer(&x.server->streams[i], 200, -1);
+        h2_peer_send(&x.server->streams[i], i ? 100000 : 1000000);
+        h2_peer_end(&x.server->streams[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(h2_peer_take(x.server, SIZE_MAX, &bytes) > 0);
+        assert_in_range(x.server->streams[2].sent_bytes, 1, 99999);
+        assert_in_range(x.server->streams[0].sent_bytes, 1,
+                        x.server->streams[2].sent_bytes + 65536);
+    }
+    h2_peer_feed(x.client, &bytes, 0);
+    h2_peer_exchange(x.client, x.server);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(x.server->streams[i].stream->unsent_bytes, 0);
+        h2_peer_close(&x.server->streams[i]);
+    }
+    pair_free(x);
+}
+
 /* Taken a byte at a time, with two streams whose frames alternate. */
 static void sent_bytes_are_told(void **state)
 {
@@ -480,6 +508,29 @@ static void a_tunnel(void **state)
     assert_string_equal(h2_peer_frames(x.server), "");
     assert_string_equal(h2_peer_frames(x.client), "");
     pair_free(x);
+}
+
+/* The handshake's key has no place here (RFC 8441 section 5). */
+static void writes_a_tunnel(void **state)
+{
+    (void)state;
+    struct h2_peer     *p = h2_peer_new_client();
+    struct http_stream *s = codec_open(p->codec);
+    struct http_head    head = {
+           .method = HTTP_GET,
+           .method_name = S("GET"),
+           .path = S("/chat"),
+           .authority = S("a"),
+           .upgrade = S("websocket"),
+    };
+    p->codec->owner_ops->on_stream(p->codec, s);
+    http_fields_add_named(&head.fields, s->arena, S("Sec-WebSocket-Key"), S("x"));
+    http_fields_add_named(&head.fields, s->arena, S("Sec-WebSocket-Version"), S("13"));
+    http_stream_send_head(s, &head);
+    assert_string_equal(h2_peer_frames(p),
+                        "HEADERS 1 :method=CONNECT :scheme=http :authority=a :path=/chat "
+                        ":protocol=websocket sec-websocket-version=13\n");
+    h2_peer_free(p);
 }
 
 static void a_tunnel_refused(void **state)
@@ -680,9 +731,11 @@ int main(void)
         cmocka_unit_test(many_streams_wait_at_once),
         cmocka_unit_test(lent_bodies_are_copied),
         cmocka_unit_test(frames_are_not_made_far_ahead),
+        cmocka_unit_test(streams_take_turns),
         cmocka_unit_test(sent_bytes_are_told),
         cmocka_unit_test(sent_bytes_of_a_closed_stream),
         cmocka_unit_test(a_tunnel),
+        cmocka_unit_test(writes_a_tunnel),
         cmocka_unit_test(a_tunnel_refused),
         cmocka_unit_test(a_tunnel_with_early_bytes),
         cmocka_unit_test(early_bytes_keep_their_order),

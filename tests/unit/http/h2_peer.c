@@ -317,14 +317,6 @@ size_t h2_peer_take(struct h2_peer *p, size_t most, struct buffer *to)
     return p->codec ? taken : 0;
 }
 
-void h2_peer_carry(struct h2_peer *from, struct h2_peer *to, size_t step)
-{
-    struct buffer b = BUFFER_INIT;
-    while (from->codec && h2_peer_take(from, SIZE_MAX, &b)) {}
-    if (to->codec) h2_peer_feed(to, &b, step);
-    buffer_reset(&b);
-}
-
 void h2_peer_exchange(struct h2_peer *a, struct h2_peer *b)
 {
     struct buffer ab = BUFFER_INIT, ba = BUFFER_INIT;

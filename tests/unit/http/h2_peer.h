@@ -93,7 +93,7 @@ const char *h2_peer_frames(struct h2_peer *p);
 
 /* ---- asking and answering ---- */
 
-/* Client role. Opens a stream and sends the head; its number among the streams. */
+/* Client role. Opens a stream and sends the head; NULL without room. */
 struct h2_peer_stream *h2_peer_ask(struct h2_peer *p, enum http_method method, int64_t body_bytes);
 struct h2_peer_stream *h2_peer_ask_tunnel(struct h2_peer *p);
 void h2_peer_answer(struct h2_peer_stream *t, unsigned status, int64_t body_bytes);
@@ -102,8 +102,6 @@ void h2_peer_end(struct h2_peer_stream *t);
 void h2_peer_close(struct h2_peer_stream *t);
 /* Carries bytes both ways until none is left. */
 void h2_peer_exchange(struct h2_peer *a, struct h2_peer *b);
-/* One way, once. */
-void h2_peer_carry(struct h2_peer *from, struct h2_peer *to, size_t step);
 
 /* ---- frames by hand ---- */
 
