@@ -207,7 +207,7 @@ static void settle(struct upstream_conn *u)
         fail(u, CONN_RESET, "the server does not speak HTTP/2");
         return;
     }
-    if (u->codec->is_shared) pool_of(u)->stream_max = u->given_count + codec_room(u->codec);
+    if (u->codec->is_shared) pool_of(u)->stream_max = u->has_stream + codec_room(u->codec);
     hand_over(u);
     if (u->conn.is_closed) return;
     if (u->has_stream && u->codec->is_shared) list_append(&pool_of(u)->shared, &u->share_link);

@@ -13,6 +13,7 @@ import contextlib
 import json
 import select
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -700,6 +701,39 @@ class ServerWire(Wire):
             self.origin.errors.append(e)
 
 
+class TlsForThreads:
+    """A TLS socket that one thread reads while others write: the library's may not be used by two
+    at once, so each takes its turn and nobody waits within."""
+
+    def __init__(self, sock):
+        self.sock, self.lock = sock, threading.Lock()
+        sock.setblocking(False)
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def settimeout(self, seconds):
+        pass
+
+    def _turn(self, call):
+        while True:
+            try:
+                with self.lock:
+                    return call()
+            except ssl.SSLWantReadError:
+                select.select([self.sock], [], [], 0.05)
+            except ssl.SSLWantWriteError:
+                select.select([], [self.sock], [], 0.05)
+
+    def recv(self, most):
+        return self._turn(lambda: self.sock.recv(most))
+
+    def sendall(self, data):
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._turn(lambda: self.sock.send(rest)):]
+
+
 class H2Origin(Origin):
     """A real HTTP/2 server on loopback. `handle(stream)` answers a request; the default one
     with the JSON echo of harness.Origin. `wires`: its connections. With `tls` it speaks HTTP/1.1
@@ -715,6 +749,8 @@ class H2Origin(Origin):
     def serve_h2(peer, origin):
         if origin.tls and peer.sock.selected_alpn_protocol() != "h2":
             Origin.echo(peer, origin)
+        if origin.tls:
+            peer.sock = TlsForThreads(peer.sock)
         wire = ServerWire(peer, origin)
         with origin.lock:
             origin.wires.append(wire)
