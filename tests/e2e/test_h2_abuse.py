@@ -28,6 +28,7 @@ limits: { header_bytes: 16KiB }
 BOUND = 20000  # frames until a flood is over
 # A sanitizer would keep what has been freed.
 FORGETFUL = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+IS_SANITIZED = "WHARFGATE_SANITIZER" in os.environ  # its memory is not the gate's alone
 COUNTER = "wharfgate_connections_abusive_total"
 
 
@@ -293,7 +294,7 @@ def test_windows_that_never_open(origin_here):
         for c, mine in clients:
             c.wait(lambda mine=mine: all(s.fields or s.is_gone for s in mine), "the heads")
         assert gate.metric("wharfgate_requests_active") > 900
-        assert resident(gate.worker_pid) - before < 32 << 20
+        assert IS_SANITIZED or resident(gate.worker_pid) - before < 32 << 20
         for c, mine in clients:
             c.wait(lambda mine=mine: all(s.is_gone for s in mine), "the resets")
             assert not any(s.body for s in mine)
@@ -313,7 +314,8 @@ def test_large_answers_behind_closed_windows(origin_here):
         mine = [c.open(path="/big") for _ in range(50)]
         c.wait(lambda: all(s.fields for s in mine), "the heads")
         c.settle()
-        assert resident(gate.worker_pid) - before < 50 * (256 << 10) + (8 << 20)
+        grown = resident(gate.worker_pid) - before
+        assert IS_SANITIZED or grown < 50 * (256 << 10) + (8 << 20)
         c.wait(lambda: all(s.is_gone for s in mine), "the resets")
 
 
