@@ -289,7 +289,9 @@ static const struct conf_row policy_rows[] = {
       .flags = CONF_NOT_EMPTY,
       .preset_doc = "websocket",
       .doc = "Protocols that a client may switch to by `Upgrade`, or by HTTP/2's extended CONNECT; "
-             "`any`; `off`. Others' `Upgrade` is not passed on.",
+             "`any` but `h2c`; `off`. Others' `Upgrade` is not passed on, nor that of a request "
+             "with a "
+             "body.",
       .example = "[websocket, tcp]" },
     { .key = "error_pages",
       .shape = CONF_MAP,

@@ -26,6 +26,7 @@ static const struct {
     [H2_NUISANCE_PRIORITY] = { 1, false, "priority_flood" },
     [H2_NUISANCE_WINDOW_UPDATE] = { 1, true, "window_update_flood" },
     [H2_NUISANCE_EMPTY_DATA] = { 4, false, "empty_data_flood" },
+    [H2_NUISANCE_STALL] = { 200, false, "window_stall" },
     [H2_NUISANCE_CLOSED_STREAM] = { 4, false, "closed_stream_flood" },
     [H2_NUISANCE_CONTINUATION] = { 4, false, "continuation_flood" },
 };

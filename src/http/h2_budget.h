@@ -18,6 +18,7 @@ enum h2_nuisance {
     H2_NUISANCE_EMPTY_DATA,
     H2_NUISANCE_CONTINUATION,
     H2_NUISANCE_CLOSED_STREAM, /* HEADERS on a stream that is over */
+    H2_NUISANCE_STALL,         /* a response given up because its client opened no window for it */
     H2_NUISANCE_COUNT,
 };
 

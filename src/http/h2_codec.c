@@ -359,10 +359,19 @@ void h2_finish_leaving(struct h2_codec *c)
     c->base.owner_ops->on_output(&c->base);
 }
 
+/* Is the client itself what keeps the stream's bytes here? */
+static bool is_stalled(const struct h2_codec *c, const struct h2_stream *s)
+{
+    if (!c->is_server || !s->is_at_nghttp2 || !(s->body.bytes || s->lent.len)) return false;
+    return nghttp2_session_get_stream_remote_window_size(c->session, s->id) <= 0 ||
+           nghttp2_session_get_remote_window_size(c->session) <= 0;
+}
+
 static void reset(struct http_stream *stream)
 {
     struct h2_stream *s = h2_stream_of(stream);
     struct h2_codec  *c = h2_of(stream->codec);
+    if (is_stalled(c, s)) h2_spend(c, H2_NUISANCE_STALL);
     h2_drop_queued(c, s);
     h2_submit_reset(c, s, c->is_server ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL);
     s->send = H2_SEND_END;
