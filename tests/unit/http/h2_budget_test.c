@@ -28,6 +28,7 @@ static const struct flood {
     { H2_NUISANCE_EMPTY_DATA, 500, "empty_data_flood" },
     { H2_NUISANCE_CONTINUATION, 500, "continuation_flood" },
     { H2_NUISANCE_CLOSED_STREAM, 500, "closed_stream_flood" },
+    { H2_NUISANCE_STALL, 10, "window_stall" },
 };
 
 /* How many are borne until one is too much. */
