@@ -51,6 +51,17 @@ void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct con
     if (!tls->verify && tls->ca.data) fault(p, at, "`ca` does nothing with `verify: false`");
 }
 
+void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
+                         const struct conf_place *at)
+{
+    for (size_t i = 0; i < policy->upgrades.count && policy->upgrades.count > 1; i++) {
+        struct slice one = policy->upgrades.items[i];
+        if (slice_eq(one, S("off")) || slice_eq(one, S("any")))
+            conf_report_add(p->report, CONF_ERROR, at, "`upgrade`: `%.*s` stands alone",
+                            SLICE_ARG(one));
+    }
+}
+
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at)
 {
     const struct limit_settings *limits = base;

@@ -10,6 +10,9 @@
 /* Hooks of single sections. */
 void conf_check_listener_tls(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct conf_place *at);
+/* `off` and `any` of `upgrade` stand alone. */
+void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
+                         const struct conf_place *at);
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at);
 
 /* The whole, once all sections are read. */

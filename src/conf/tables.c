@@ -195,8 +195,8 @@ static const struct conf_row listener_rows[] = {
       .choices = http2_modes,
       CONF_FIELD(listener_settings, http2),
       .preset = "auto",
-      .doc = "HTTP/2: with TLS, for clients that offer it (`auto`); without TLS too, for clients "
-             "that begin with it (`on`); never (`off`)." },
+      .doc = "HTTP/2: with TLS, for clients that offer it (`auto`); without TLS too, by prior "
+             "knowledge (`on`; `Upgrade: h2c` is ignored); never (`off`)." },
     { .key = "accept_proxy_protocol",
       .shape = CONF_MANY,
       .type = &conf_cidr,
@@ -421,7 +421,9 @@ static void make_fingerprint(struct conf_parser *p, void *base, const struct con
 {
     struct upstream_settings *u = base;
     struct buffer             text = BUFFER_INIT;
-    (void)at;
+    if (u->protocol == PROTOCOL_SETTING_AUTO && !u->tls)
+        conf_report_add(p->report, CONF_WARNING, at,
+                        "`protocol: auto` without `tls` is HTTP/1.1; write `h1` or `h2`");
     buffer_put_slice(&text, u->name);
     conf_write(&conf_upstream_section, 0, u, &text);
     u->fingerprint = arena_copy(p->arena, buffer_slice(&text));

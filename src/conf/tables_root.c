@@ -31,7 +31,7 @@ static const struct conf_row timeouts_rows[] = {
       CONF_FIELD(timeout_settings, body_idle),
       .flags = CONF_PER_ROUTE,
       .preset = "30s",
-      .doc = "Between two pieces of a request's body (408)." },
+      .doc = "Between two pieces of a request's body, until its response begins (408)." },
     { .key = "keep_alive",
       .type = &conf_duration,
       .min = 1,
@@ -141,7 +141,8 @@ static const struct conf_row limits_rows[] = {
       .zero = "off",
       CONF_FIELD(limit_settings, body_min_rate),
       .preset = "256",
-      .doc = "Bytes a second that a request's body must keep up after `timeouts.body_idle`." },
+      .doc = "Bytes a second that a request's body must keep up after `timeouts.body_idle`, until "
+             "its response begins; gRPC need not." },
     { .key = "requests_per_connection",
       .type = &conf_count,
       .min = 1,

@@ -2,6 +2,7 @@
  *
  * The tables of routes and of what `defaults` sets for them.
  */
+#include "conf/check.h"
 #include "conf/types.h"
 
 /* ---- conditions ---- */
@@ -289,9 +290,8 @@ static const struct conf_row policy_rows[] = {
       .flags = CONF_NOT_EMPTY,
       .preset_doc = "websocket",
       .doc = "Protocols that a client may switch to by `Upgrade`, or by HTTP/2's extended CONNECT; "
-             "`any` but `h2c`; `off`. Others' `Upgrade` is not passed on, nor that of a request "
-             "with a "
-             "body.",
+             "or `any` (all but `h2c`), or `off` (none). Of others, and with a body, an HTTP/1.1 "
+             "request goes on without its `Upgrade`; an HTTP/2 client gets 501.",
       .example = "[websocket, tcp]" },
     { .key = "error_pages",
       .shape = CONF_MAP,
@@ -315,6 +315,11 @@ static void begin_defaults(struct conf_parser *p, void *base)
     defaults->timeouts = p->settings->timeouts;
 }
 
+static void end_defaults(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    conf_check_upgrades(p, base, at);
+}
+
 static const struct conf_row no_rows[] = { { 0 } };
 
 const struct conf_section conf_defaults_section = {
@@ -332,6 +337,7 @@ const struct conf_section conf_defaults_section = {
     .rows = no_rows,
     .also = &policy_section,
     .begin = begin_defaults,
+    .end = end_defaults,
 };
 
 /* ---- routes ---- */
@@ -377,6 +383,12 @@ static void begin_route(struct conf_parser *p, void *base)
     route->policy = p->settings->defaults;
 }
 
+static void end_route(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct route_settings *route = base;
+    conf_check_upgrades(p, &route->policy, at);
+}
+
 const struct conf_section conf_route_section = {
     .title = "routes",
     .what = "a route",
@@ -400,4 +412,5 @@ const struct conf_section conf_route_section = {
     .also_offset = offsetof(struct route_settings, policy),
     .has_place = true,
     .begin = begin_route,
+    .end = end_route,
 };

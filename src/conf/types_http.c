@@ -7,6 +7,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
+#include "conf/nearest.h"
 #include "conf/types.h"
 #include "conf/value.h"
 
@@ -336,16 +337,33 @@ const struct conf_type conf_method = {
     .write = conf_write_text,
 };
 
+/* Words that people write for WebSocket, and slips of the pen, name no protocol. */
+static bool is_slip(struct conf_parser *p, struct slice text)
+{
+    static const struct slice meant[] = { SLICE("true"), SLICE("on"),  SLICE("yes"),
+                                          SLICE("ws"),   SLICE("wss"), SLICE("websockets") };
+    struct nearest            n;
+    if (slice_eq(text, S("websocket"))) return false;
+    nearest_init(&n, text);
+    nearest_try(&n, S("websocket"));
+    for (size_t i = 0; i < sizeof(meant) / sizeof(meant[0]); i++)
+        if (slice_eq_nocase(text, meant[i])) n.best = S("websocket");
+    if (slice_eq_nocase(text, S("no")) || slice_eq_nocase(text, S("false"))) n.best = S("off");
+    p->hint = nearest_hint(&n, &p->report->arena);
+    return n.best.len != 0;
+}
+
 /* RFC 9110 section 7.8: a name, and a version perhaps. */
 static bool read_upgrade(struct conf_parser *p, const struct conf_row *row, struct slice text,
                          void *field, struct error *e)
 {
     (void)row;
-    (void)e;
     size_t slash = slice_find(text, '/');
     bool   is_good = is_token(slice_make(text.data, slash));
     if (slash < text.len) is_good &= is_token(slice_from(text, slash + 1));
-    return is_good && text.len <= 64 && conf_store_text(p, text, field);
+    if (slice_eq_nocase(text, S("h2c")))
+        return error_set(e, "`h2c` is never passed on; `http2: on` of a listener takes HTTP/2");
+    return is_good && text.len <= 64 && !is_slip(p, text) && conf_store_text(p, text, field);
 }
 
 const struct conf_type conf_upgrade = {

@@ -115,6 +115,12 @@ static void announce(struct gate *g, struct slice ready)
     announce_systemd("READY=1");
 }
 
+static const char *spoken(const struct plan_listener *l)
+{
+    if (l->tls) return l->settings->http2 == HTTP2_OFF ? " (TLS)" : " (TLS, HTTP/2)";
+    return l->settings->http2 == HTTP2_ON ? " (HTTP/2)" : "";
+}
+
 /* Once a process; later ones are in the status. */
 static void log_listeners(struct gate *g)
 {
@@ -122,7 +128,7 @@ static void log_listeners(struct gate *g)
         const struct plan_listener *l = &g->current->listeners[i];
         for (size_t k = 0; k < l->socket_count; k++)
             log_info(&g->log, "listening: %.*s on %s%s", SLICE_ARG(l->name), l->sockets[k]->text,
-                     l->tls ? " (TLS)" : "");
+                     spoken(l));
     }
 }
 

@@ -361,12 +361,21 @@ static bool check_response_framing(struct h1_message *m, struct http_fault *f)
     return true;
 }
 
+/* The first frame of HTTP/2 is SETTINGS, of stream 0 (RFC 9113 sections 4.1, 3.4). */
+static const char *no_status_line(struct slice begun)
+{
+    const unsigned char *p = (const unsigned char *)begun.data;
+    bool is_frame = begun.len >= 9 && !p[0] && p[3] == 4 && !p[5] && !p[6] && !p[7] && !p[8];
+    return is_frame ? "speaks_http_2" : "bad_status_line";
+}
+
 bool h1_check_begun_response(struct slice begun, const struct http_limits *limits,
                              struct http_fault *f)
 {
     struct slice expected = S("HTTP/1.");
     size_t       n = begun.len < expected.len ? begun.len : expected.len;
-    if (memcmp(begun.data, expected.data, n) != 0) return http_refuse(f, 502, "bad_status_line");
+    if (memcmp(begun.data, expected.data, n) != 0)
+        return http_refuse(f, 502, no_status_line(begun));
     return begun.len <= limits->header_bytes || http_refuse(f, 502, "head_too_large");
 }
 

@@ -275,9 +275,15 @@ static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char
 {
     struct attempt *a = container_of(w, struct attempt, wait);
     bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
+    if (slice_eq(slice_of(why), S("upgrade_unsupported"))) { /* no fault of the replica's */
+        warn(a, "speaks HTTP/2 and takes no WebSocket over it", why);
+        count(a, 0);
+        release(a);
+        exchange_fail(a->x, 502, why);
+        return;
+    }
     warn(a, "cannot be connected to", why);
     const char *reason = is_timeout ? "connect_timeout" : "connect_failed";
-    if (slice_eq(slice_of(why), S("upgrade_unsupported"))) reason = why;
     give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502, reason);
 }
 

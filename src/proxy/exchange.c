@@ -423,15 +423,16 @@ static void hold(struct exchange *x, struct slice data)
 }
 
 /* A body that trickles holds a replica for nothing, as long as the replica has not begun
- * to answer: then it is a conversation. Only the time counts in which the client was the
- * one to wait for. */
+ * to answer: then it is a conversation. Nor do gRPC's messages come at a rate. Only the
+ * time counts in which the client was the one to wait for. */
 static bool is_too_slow(const struct exchange *x)
 {
     uint64_t ms = (x->worker->loop->clock.now_ns - x->body_ns) / 1000000;
     uint64_t rate = x->use->plan->settings->limits.body_min_rate;
     if (!x->body_ns || !rate || x->state == EXCHANGE_RELAY || ms <= exchange_timeouts(x)->body_idle)
         return false;
-    return x->consumed_bytes == x->received_bytes && x->received_bytes < rate * (ms / 1000);
+    return x->consumed_bytes == x->received_bytes && x->received_bytes < rate * (ms / 1000) &&
+           !exchange_is_grpc(x);
 }
 
 /* The answer is our own. It does not wait for a body that trickles, and a body that goes

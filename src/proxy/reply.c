@@ -62,13 +62,14 @@ void exchange_reply(struct exchange *x, struct http_head *head, struct slice bod
 
 /* ---- gRPC ---- */
 
-static bool is_grpc(const struct exchange *x)
+/* Not application/grpc-web, whose clients look at the HTTP status. */
+bool exchange_is_grpc(const struct exchange *x)
 {
     if (!x->request) return false;
     struct slice type = http_fields_value(&x->request->fields, FIELD_CONTENT_TYPE);
     struct slice grpc = S("application/grpc");
     return slice_starts_with(type, grpc) &&
-           (type.len == grpc.len || strchr("+;- ", type.data[grpc.len]));
+           (type.len == grpc.len || strchr("+; ", type.data[grpc.len]));
 }
 
 /* "HTTP to gRPC Status Code Mapping", with what a gateway knows better: what is too
@@ -105,20 +106,21 @@ static unsigned grpc_status(unsigned status)
 static void reply_grpc(struct exchange *x, unsigned status, const char *reason)
 {
     struct http_head *head = arena_zalloc(&x->arena, sizeof(*head));
-    struct slice      phrase = http_status_reason(status);
+    struct slice      phrase = http_status_reason(status), id = exchange_request_id(x);
     struct arena     *a = &x->arena;
     head->status = 200;
     http_fields_set(&head->fields, a, FIELD_CONTENT_TYPE, S("application/grpc"));
     http_fields_add_named(&head->fields, a, S("grpc-status"),
                           arena_printf(a, "%u", grpc_status(status)));
     http_fields_add_named(&head->fields, a, S("grpc-message"),
-                          arena_printf(a, "%u %.*s: %s", status, SLICE_ARG(phrase), reason));
+                          arena_printf(a, "%u %.*s: %s, request %.*s", status, SLICE_ARG(phrase),
+                                       reason, SLICE_ARG(id)));
     exchange_reply(x, head, slice_make("", 0), reason);
 }
 
 void exchange_reply_status(struct exchange *x, unsigned status, const char *reason)
 {
-    if (is_grpc(x)) {
+    if (exchange_is_grpc(x)) {
         reply_grpc(x, status, reason);
         return;
     }

@@ -479,3 +479,44 @@ def test_tls_to_the_server(cert, protocol):
         assert unary(channel, "Echo", MIB4)[0] == MIB4
         assert list(channel.stream_stream("/test.Test/Chat")(iter([b"1", b"2"]), timeout=BIG)) == \
             [b"re: 1", b"re: 2"]
+
+
+def test_replica_that_wants_http_2(cert):
+    """gRPC's commonest mistake, `protocol: h2` forgotten: the log says what the replica speaks."""
+    with Replica() as replica, Nobody() as nobody, \
+            Gate(CONFIG.replace(", protocol: h2", ""), cert=cert[0], key=cert[1],
+                 origin=replica.address, nobody=nobody.address) as gate, \
+            open_channel(gate, "http", cert) as c:
+        assert refused(c)[0] == grpc.StatusCode.UNAVAILABLE
+        assert "sent a malformed response: speaks_http_2" in gate.errors()
+
+
+def test_error_says_the_request(plain):
+    """What a client shows its operator leads to the line of the access log."""
+    said = refused(plain, service="nowhere.Test")[1]
+    assert said.startswith("404 Not Found: no_route, request ")
+    assert len(said.rsplit(" ", 1)[1]) == 32
+
+
+def test_grpc_web_is_told_by_http(shared):
+    """Its clients look at the status of HTTP, in a browser."""
+    answer = shared[0].request("/nowhere.Test/Echo", "POST", body=b"",
+                               headers={"Content-Type": "application/grpc-web"})
+    assert (answer.status, answer.headers.get("grpc-status")) == (404, None)
+
+
+def test_slow_stream_of_messages_is_not_too_slow(replica, cert):
+    """The least rate of a body is not for messages, which come when they come."""
+    config = CONFIG + "timeouts: { body_idle: 300ms }\nlimits: { body_min_rate: 1MiB }\n"
+    with Nobody() as nobody, Gate(config, cert=cert[0], key=cert[1], origin=replica.address,
+                                  nobody=nobody.address) as gate, \
+            open_channel(gate, "http", cert) as c:
+        sender = Sender()
+        call = c.stream_unary("/test.Test/Join").future(iter(sender), timeout=BIG)
+        began = time.monotonic()
+        while time.monotonic() - began < 1.5:
+            sender.send(b"x")
+            tick = time.monotonic()
+            until(lambda: time.monotonic() - tick > 0.1)
+        sender.end()
+        assert call.result().count(b"x") > 5

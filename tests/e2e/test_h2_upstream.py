@@ -302,3 +302,32 @@ def test_load_over_both(h2_origin):
         many.progress(50)
         old.progress(50)
         assert h2_origin.connections <= 4
+
+
+def test_replica_without_tunnels_is_not_sick():
+    """A WebSocket to it is refused, which is no failure of the replica's."""
+    with H2Origin() as o, Gate(CONFIG, origin=o.address, upstream=OVER_H2) as gate:
+        for _ in range(3):
+            answer = gate.request(headers={"Connection": "Upgrade", "Upgrade": "websocket",
+                                           "Sec-WebSocket-Version": "13",
+                                           "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="})
+            assert answer.status == 502
+        assert gate.access_lines(3)[0]["reason"] == "upgrade_unsupported"
+        assert gate.metric("wharfgate_endpoint_failures_in_a_row") == 0
+        assert "takes no WebSocket over it" in gate.errors()
+
+
+def test_the_log_says_who_speaks_http_2():
+    """At the start, by listener."""
+    with H2Origin() as o, Gate(f"""
+        listeners:
+          a: {{ address: "127.0.0.1:0" }}
+          b: {{ address: "127.0.0.1:0", http2: on }}
+          c: {{ address: "127.0.0.1:0", tls: {{ self_signed: true }} }}
+          d: {{ address: "127.0.0.1:0", http2: off, tls: {{ self_signed: true }} }}
+        upstreams: {{ app: {{ servers: ["{o.address}"] }} }}
+        routes: [ {{ upstream: app }} ]
+        """) as gate:
+        said = [line.rsplit(" on ", 1)[1].partition(" ")[2]
+                for line in gate.errors().splitlines() if "listening: " in line][:4]
+        assert said == ["", "(HTTP/2)", "(TLS, HTTP/2)", "(TLS)"]
