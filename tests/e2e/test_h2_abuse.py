@@ -308,7 +308,7 @@ def test_windows_that_never_open(origin_here):
 
 def test_large_answers_behind_closed_windows(origin_here):
     """What is held of each is bounded by the window, not by the answer."""
-    config = CONFIG + "timeouts: { write_idle: 1s }\n"
+    config = CONFIG + f"timeouts: {{ write_idle: {int(PATIENCE * 250)}ms }}\n"
     with Gate(config, origin=origin_here.address) as gate, \
             h2(gate, settings={INITIAL_WINDOW_SIZE: 0}) as c:
         assert c.open(path="/warm").has_head().status == 200
