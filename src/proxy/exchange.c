@@ -450,6 +450,10 @@ static void discard_body(struct exchange *x, size_t len, bool is_slow)
 
 static void on_tunnel_body(struct exchange *x, struct slice data)
 {
+    if (x->request_ended) {
+        http_stream_consumed(x->stream, data.len);
+        return;
+    }
     x->received_bytes += data.len;
     attempt_body(x->attempt, data);
     exchange_progress(x);

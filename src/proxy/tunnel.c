@@ -122,10 +122,16 @@ void tunnel_client_ended(struct exchange *x)
     exchange_finish_tunnel(x);
 }
 
+/* In WebSocket it is the server that closes first (RFC 6455 section 7.1.1): nothing that
+ * the client says then reaches anybody. Not every browser ends its stream of HTTP/2. */
 void tunnel_replica_ended(struct exchange *x)
 {
     x->response_ended = true;
     http_stream_send_end(x->stream, NULL);
+    if (x->websocket_key.len) {
+        x->request_ended = true;
+        attempt_body_end(x->attempt);
+    }
     exchange_progress(x);
     exchange_finish_tunnel(x);
 }

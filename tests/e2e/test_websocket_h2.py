@@ -295,8 +295,11 @@ def test_the_clients_end_is_passed_on(client, gate, replica):
 
 
 def test_the_replicas_end_is_passed_on(client, gate, replica):
-    """The other way about."""
-    s, r = tunnel(client, replica)
+    """The other way about, where the protocol is not WebSocket."""
+    s = connect(client, protocol="foo")
+    r = replica.take()
+    r.send("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+    assert status(s) == 200
     r.send("last words")
     r.sock.shutdown(socket.SHUT_WR)
     assert take(s, 10) == b"last words"
@@ -304,6 +307,21 @@ def test_the_replicas_end_is_passed_on(client, gate, replica):
     s.send("and mine", end=True)
     assert r.read_all() == b"and mine"
     tunnels_are(gate, 0)
+
+
+def test_the_replicas_end_is_a_web_sockets(client, gate, replica):
+    """Its server closes first (RFC 6455 section 7.1.1). Not every browser ends its stream then: the
+    tunnel is over all the same, and both ends see a clean one."""
+    s, r = tunnel(client, replica)
+    s.send("before")
+    assert r.read_exactly(6) == b"before"
+    r.send("last words")
+    r.sock.shutdown(socket.SHUT_WR)
+    assert take(s, 10) == b"last words"
+    assert s.done().is_ended
+    assert r.is_closed()
+    tunnels_are(gate, 0)
+    assert client.request("/own").body == b"the gate's own"
 
 
 def test_resets_are_passed_on(client, gate, replica):
