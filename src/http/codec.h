@@ -163,6 +163,13 @@ struct http_codec {
     const char *abuse;
 };
 
+/* Makes a codec. `owner`, `limits`, `clock` and `blocks` (of the output queue) outlive it. */
+typedef struct http_codec *http_codec_make(enum http_role                     role,
+                                           const struct http_codec_owner_ops *ops, void *owner,
+                                           const struct http_limits *limits,
+                                           const struct clock *clock, struct block_pool *blocks,
+                                           bool is_tls);
+
 /* ---- the connection's side ---- */
 
 /* Gives received bytes. Returns how many were taken: fewer than `len` only when

@@ -8,8 +8,4 @@
 
 #include "http/codec.h"
 
-/* `owner`, `limits`, `clock` and `blocks` (of the output queue) outlive it. */
-struct http_codec *h1_codec_new(enum http_role role, const struct http_codec_owner_ops *ops,
-                                void *owner, const struct http_limits *limits,
-                                const struct clock *clock, struct block_pool *blocks, bool is_tls)
-    __attribute__((returns_nonnull));
+http_codec_make h1_codec_new __attribute__((returns_nonnull));

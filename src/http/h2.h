@@ -13,9 +13,5 @@
 /* No request of HTTP/1 begins like it: so many bytes tell. */
 enum { H2_PREFACE_TELLS_BYTES = 14 };
 
-/* `owner`, `limits`, `clock` and `blocks` (of the output queue) outlive it. The
- * connection's preface is part of what it reads and writes. */
-struct http_codec *h2_codec_new(enum http_role role, const struct http_codec_owner_ops *ops,
-                                void *owner, const struct http_limits *limits,
-                                const struct clock *clock, struct block_pool *blocks, bool is_tls)
-    __attribute__((returns_nonnull));
+/* The connection's preface is part of what it reads and writes. */
+http_codec_make h2_codec_new __attribute__((returns_nonnull));

@@ -34,14 +34,16 @@ enum {
     ANSWERS_MAX = 4000,
     /* Requests that are still served after the notice, should its PING never be answered. */
     LAST_STREAMS = 1000,
+    /* Streams' memory that a connection keeps for those to come. */
+    SPARE_STREAMS = 16,
 };
 
 /* ---- streams ---- */
 
 struct h2_stream *h2_stream_new(struct h2_codec *c, int32_t id)
 {
-    struct h2_stream *s = mem_zalloc(sizeof(*s));
-    s->stream.codec = &c->base;
+    struct h2_stream *s = block_take(&c->stream_blocks);
+    *s = (struct h2_stream){ .stream.codec = &c->base };
     s->id = id;
     s->length_left = -1;
     s->has_owner = true;
@@ -67,7 +69,7 @@ static void stream_free(struct h2_codec *c, struct h2_stream *s)
     h2_forget_marks(c, s);
     if (s->window_bytes) c->grown_bytes -= s->window_bytes - c->window_bytes;
     free(s->trailers);
-    free(s);
+    block_give(&c->stream_blocks, s);
     c->stream_count--;
 }
 
@@ -160,6 +162,7 @@ static void really_free(struct h2_codec *c)
 {
     nghttp2_session_del(c->session);
     LIST_EACH_SAFE (it, &c->streams) stream_free(c, container_of(it, struct h2_stream, link));
+    block_pool_reset(&c->stream_blocks);
     h2_head_reset(&c->head);
     outq_reset(&c->base.out);
     free(c->marks);
@@ -507,6 +510,7 @@ struct http_codec *h2_codec_new(enum http_role role, const struct http_codec_own
         .is_shared = true,
     };
     c->is_server = role == HTTP_SERVER;
+    block_pool_init(&c->stream_blocks, sizeof(struct h2_stream), SPARE_STREAMS);
     outq_init(&c->base.out, blocks);
     list_init(&c->streams);
     list_init(&c->due);

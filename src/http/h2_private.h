@@ -7,6 +7,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/block.h"
 #include "base/list.h"
 #include "http/codec.h"
 #include "http/h2_budget.h"
@@ -69,6 +70,7 @@ struct h2_mark {
 struct h2_codec {
     struct http_codec base;
     nghttp2_session  *session;
+    struct block_pool stream_blocks;
     struct list       streams;
     struct list       due;
     struct list       lent;

@@ -244,11 +244,8 @@ static enum protocol choose_protocol(struct downstream *d, struct slice data)
 
 static void make_codec(struct downstream *d, enum protocol protocol)
 {
-    struct worker *w = d->worker;
-    struct http_codec *(*make)(enum http_role, const struct http_codec_owner_ops *, void *,
-                               const struct http_limits *, const struct clock *,
-                               struct block_pool *, bool) =
-        protocol == PROTOCOL_H2 ? h2_codec_new : h1_codec_new;
+    struct worker   *w = d->worker;
+    http_codec_make *make = protocol == PROTOCOL_H2 ? h2_codec_new : h1_codec_new;
     d->codec = make(HTTP_SERVER, &codec_owner_ops, d, &w->limits, &w->loop->clock,
                     &w->loop->large_blocks, d->conn.tls != NULL);
     d->conn.out = &d->codec->out;

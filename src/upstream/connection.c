@@ -141,9 +141,7 @@ static void make_codec(struct upstream_conn *u, bool is_h2)
 {
     struct upstream *up = u->local->upstream;
     struct loop     *l = u->client->loop;
-    struct http_codec *(*make)(enum http_role, const struct http_codec_owner_ops *, void *,
-                               const struct http_limits *, const struct clock *,
-                               struct block_pool *, bool) = is_h2 ? h2_codec_new : h1_codec_new;
+    http_codec_make *make = is_h2 ? h2_codec_new : h1_codec_new;
     u->codec = make(HTTP_CLIENT, &codec_owner_ops, u, &up->limits, &l->clock, &l->large_blocks,
                     u->conn.tls != NULL);
     u->conn.out = &u->codec->out;
@@ -321,15 +319,12 @@ static const char *fault_text(const struct conn *c, enum conn_fault fault)
 static void on_fault(struct conn *c, enum conn_fault fault)
 {
     struct upstream_conn *u = of_conn(c);
-    if (!u->codec) {
+    if (!u->codec || first_wait(u)) {
         fail(u, fault, fault_text(c, fault));
         return;
     }
     codec_feed_abort(u->codec);
-    if (first_wait(u))
-        fail(u, fault, fault_text(c, fault));
-    else
-        upstream_conn_close(u);
+    upstream_conn_close(u);
 }
 
 static void on_deadline(struct conn *c)

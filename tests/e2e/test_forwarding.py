@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from h2peer import PREFACE, H2Client, fields_of, h2
 from harness import Gate, Origin, Peer, read_message, reply
 
 CONFIG = """
@@ -87,6 +88,34 @@ def test_proxy_header_in(origin, header, is_split):
             c.send(piece)
         assert fields(read_message(c))["x-real-ip"] == "203.0.113.7"
         assert gate.access_lines()[0]["client"] == "203.0.113.7"
+
+
+@pytest.mark.parametrize("how", ["with_preface", "single_bytes", "mid_preface"])
+@pytest.mark.parametrize("header", [
+    b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n", v2("203.0.113.7", 4711)])
+def test_proxy_header_before_http_2(origin, header, how):
+    """Both are held back until they tell; neither takes from the other's bytes."""
+    data = header + PREFACE
+    pieces = {"with_preface": [data], "single_bytes": [data[i:i + 1] for i in range(len(data))],
+              "mid_preface": [data[:-20], data[-20:]]}[how]
+    with gate_for(origin, listener=", http2: on, accept_proxy_protocol: [127.0.0.1]") as gate, \
+            h2(gate, preface=False) as c:
+        for piece in pieces:
+            c.raw(piece)
+        c.settings()
+        assert fields_of(c.request())["x-real-ip"] == "203.0.113.7"
+        assert fields_of(c.request("/again"))["x-real-ip"] == "203.0.113.7"
+        line = gate.access_lines()[0]
+        assert (line["client"], line["protocol"]) == ("203.0.113.7", "HTTP/2.0")
+
+
+def test_http_2_without_the_proxy_header_is_refused(origin):
+    with gate_for(origin, listener=", http2: on, accept_proxy_protocol: [127.0.0.1]") as gate:
+        with gate.connect() as c:
+            c.send(PREFACE)
+            assert c.is_closed()
+        with H2Client(gate.connect(source="127.0.0.2")) as c:
+            assert c.request().status == 200
 
 
 def test_proxy_header_is_required_from_listed_peers_only(origin):

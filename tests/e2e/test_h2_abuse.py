@@ -3,6 +3,7 @@
 the log; others on the same worker notice nothing, and the polite are not taken for them."""
 import itertools
 import os
+import select
 import socket
 import struct
 import threading
@@ -331,7 +332,7 @@ def stuck(sock, pieces, most):
             count = sock.send(rest)
             rest, sent, since = rest[count:], sent + count, time.monotonic()
         except BlockingIOError:
-            time.sleep(0.01)
+            select.select([], [sock], [], 0.1)
         except OSError:
             break
     return sent

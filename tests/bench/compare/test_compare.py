@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 import json
-import os
-import shutil
 import socket
 import subprocess
 from types import SimpleNamespace
@@ -179,8 +177,6 @@ def test_what_h2load_says():
 
 @pytest.fixture(name="h2_origin")
 def _h2_origin(tmp_path):
-    if not (shutil.which("h2load") and shutil.which("nghttpd") and (os.cpu_count() or 1) > 1):
-        pytest.skip("needs h2load, nghttpd and two CPUs")
     bench = SimpleNamespace(nice=0, running=[], new_dir=lambda name: tmp_path)
     origin = h2.Origin(bench)
     options = {"target": f"127.0.0.1:{origin.port}", "host": "bench.test", "path": "/1k",

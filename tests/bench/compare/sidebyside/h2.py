@@ -2,6 +2,7 @@
 """HTTP/2 by the programs of nghttp2: h2load asks, nghttpd stands behind the proxies. Both
 are the host's, and share CPU 1 as our own load and origin do."""
 
+import contextlib
 import re
 import shutil
 import socket
@@ -128,7 +129,8 @@ class Origin:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return
             except OSError:
-                time.sleep(0.01)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.popen.wait(0.01)
         raise BenchError("nghttpd does not start")
 
     def stop(self):
