@@ -330,6 +330,41 @@ void h2_peer_exchange(struct h2_peer *a, struct h2_peer *b)
     buffer_reset(&ba);
 }
 
+enum { PAIR_STREAMS = 100 };
+
+struct h2_pair h2_pair_new(uint32_t window_bytes)
+{
+    struct h2_pair x = { h2_peer_new(HTTP_CLIENT, window_bytes, PAIR_STREAMS),
+                         h2_peer_new(HTTP_SERVER, window_bytes, PAIR_STREAMS) };
+    h2_peer_exchange(x.client, x.server);
+    assert_true(x.client->codec->is_settled);
+    assert_true(x.client->codec->takes_upgrade);
+    return x;
+}
+
+void h2_pair_free(struct h2_pair x)
+{
+    assert_true(codec_is_reusable(x.client->codec));
+    assert_true(codec_is_reusable(x.server->codec));
+    assert_null(x.server->codec->abuse);
+    h2_peer_free(x.client);
+    h2_peer_free(x.server);
+}
+
+void h2_peer_feed_headers(struct h2_peer *p, uint32_t id, unsigned flags, const char *lines)
+{
+    struct buffer in = BUFFER_INIT;
+    h2_put_headers(&in, id, flags, lines);
+    h2_peer_feed(p, &in, 0);
+}
+
+void h2_peer_feed_data(struct h2_peer *p, uint32_t id, unsigned flags, const char *text)
+{
+    struct buffer in = BUFFER_INIT;
+    h2_put_data(&in, id, flags, text);
+    h2_peer_feed(p, &in, 0);
+}
+
 /* ---- reading frames ---- */
 
 static uint32_t word_at(const char *p)

@@ -103,6 +103,16 @@ void h2_peer_close(struct h2_peer_stream *t);
 /* Carries bytes both ways until none is left. */
 void h2_peer_exchange(struct h2_peer *a, struct h2_peer *b);
 
+/* A client and a server of ours that have exchanged SETTINGS. */
+struct h2_pair {
+    struct h2_peer *client;
+    struct h2_peer *server;
+};
+
+struct h2_pair h2_pair_new(uint32_t window_bytes);
+/* Fails the test when either is of no further use. */
+void h2_pair_free(struct h2_pair x);
+
 /* ---- frames by hand ---- */
 
 enum h2_peer_frame {
@@ -131,3 +141,5 @@ void h2_put_word(struct buffer *b, unsigned type, uint32_t id, uint32_t word);
 void h2_put_ping(struct buffer *b, unsigned flags, const char *text);
 void h2_put_goaway(struct buffer *b, uint32_t last_id, uint32_t code);
 void h2_put_setting(struct buffer *b, unsigned id, uint32_t value);
+void h2_peer_feed_headers(struct h2_peer *p, uint32_t id, unsigned flags, const char *lines);
+void h2_peer_feed_data(struct h2_peer *p, uint32_t id, unsigned flags, const char *text);

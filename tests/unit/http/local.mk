@@ -26,7 +26,13 @@ tests_unit_http_h2_close_test_SOURCES = tests/unit/http/h2_close_test.c \
 check_PROGRAMS += tests/unit/http/h2_codec_test
 tests_unit_http_h2_codec_test_SOURCES = tests/unit/http/h2_codec_test.c \
 	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
+check_PROGRAMS += tests/unit/http/h2_goaway_test
+tests_unit_http_h2_goaway_test_SOURCES = tests/unit/http/h2_goaway_test.c \
+	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/h2_head_test
 tests_unit_http_h2_head_test_SOURCES = tests/unit/http/h2_head_test.c
+check_PROGRAMS += tests/unit/http/h2_tunnel_test
+tests_unit_http_h2_tunnel_test_SOURCES = tests/unit/http/h2_tunnel_test.c \
+	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/uri_test
 tests_unit_http_uri_test_SOURCES = tests/unit/http/uri_test.c
