@@ -4,6 +4,7 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
+#include <ares.h>
 #include <curl/curl.h>
 #include <event2/event.h>
 #include <nghttp2/nghttp2.h>
@@ -39,6 +40,8 @@ static size_t list_libraries(struct library *to)
     snprintf(to[n++].version, TEXT_MAX, "%s", yaml_get_version_string());
     to[n].name = "libcurl";
     snprintf(to[n++].version, TEXT_MAX, "%s", curl_version_info(CURLVERSION_NOW)->version);
+    to[n].name = "c-ares";
+    snprintf(to[n++].version, TEXT_MAX, "%s", ares_version(NULL));
     return n;
 }
 

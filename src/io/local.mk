@@ -7,6 +7,9 @@ src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
 	src/io/conn.c src/io/conn.h src/io/conn_pump.h src/io/conn_read.c src/io/conn_write.c \
 	src/io/deadline.c src/io/deadline.h \
 	src/io/digest.c src/io/digest.h \
+	src/io/dns.c src/io/dns.h src/io/dns_channel.c src/io/dns_channel.h \
+	src/io/dns_lookup.c src/io/dns_lookup.h src/io/dns_records.c src/io/dns_records.h \
+	src/io/dns_srv.c src/io/dns_srv.h \
 	src/io/listener.c src/io/listener.h \
 	src/io/loop.c src/io/loop.h \
 	src/io/mailbox.c src/io/mailbox.h \

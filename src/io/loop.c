@@ -243,6 +243,19 @@ bool watch_add(struct loop *l, struct watch *w, int fd, bool is_edge,
            event_add(&w->event, NULL) == 0;
 }
 
+bool watch_select(struct watch *w, unsigned what)
+{
+    int   fd = event_get_fd(&w->event);
+    short level = EV_PERSIST;
+    if (what & LOOP_READABLE) level |= EV_READ;
+    if (what & LOOP_WRITABLE) level |= EV_WRITE;
+    assert(level != EV_PERSIST && !(event_get_events(&w->event) & EV_ET));
+    if (event_get_events(&w->event) == level) return true;
+    event_del(&w->event);
+    return event_assign(&w->event, w->loop->base, fd, level, on_ready, w) == 0 &&
+           event_add(&w->event, NULL) == 0;
+}
+
 void watch_remove(struct watch *w)
 {
     event_del(&w->event);

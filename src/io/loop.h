@@ -33,8 +33,8 @@ struct deadline {
     void (*run)(struct deadline *d);
 };
 
-/* Readiness of a descriptor: one persistent, edge-triggered event for both
- * directions (epoll_ctl once). `what` is LOOP_READABLE | LOOP_WRITABLE |
+/* Readiness of a descriptor: one persistent event; edge-triggered for both
+ * directions (epoll_ctl once), or level-triggered for reading (watch_select()). `what` is LOOP_READABLE | LOOP_WRITABLE |
  * LOOP_PEER_CLOSED. */
 enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2, LOOP_PEER_CLOSED = 4 };
 
@@ -94,6 +94,9 @@ void deadline_remove(struct deadline *d); /* before the memory goes */
 /* The descriptor is borrowed. Starts at once; level-triggered when !is_edge. */
 bool watch_add(struct loop *l, struct watch *w, int fd, bool is_edge,
                void (*run)(struct watch *, int, unsigned));
+/* What a level-triggered watch looks for from now on: LOOP_READABLE, as after watch_add(),
+ * LOOP_WRITABLE (which comes again and again while there is room) or both. */
+bool watch_select(struct watch *w, unsigned what);
 void watch_remove(struct watch *w);
 /* Closes a descriptor that was watched and that another process holds as well (a
  * listening socket): only once the kernel has forgotten the watch, a turn later,

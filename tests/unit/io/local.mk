@@ -34,3 +34,6 @@ check_PROGRAMS += tests/unit/io/conn_tls_test
 tests_unit_io_conn_tls_test_SOURCES = tests/unit/io/conn_tls_test.c $(CONN_TEST_HELPERS)
 check_PROGRAMS += tests/unit/io/tls_openssl_test
 tests_unit_io_tls_openssl_test_SOURCES = tests/unit/io/tls_openssl_test.c $(TLS_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/dns_test
+tests_unit_io_dns_test_SOURCES = tests/unit/io/dns_test.c tests/unit/io/dns_server.c \
+	tests/unit/io/dns_server.h $(CONN_TEST_HELPERS)
