@@ -144,6 +144,30 @@ static void level_watch_repeats_edge_watch_does_not(void **state)
     loop_free(l);
 }
 
+static void a_level_watch_may_wait_for_room_as_well(void **state)
+{
+    (void)state;
+    struct loop *l = make_loop();
+    struct seen  s = { .count = 0 };
+    int          fd = eventfd(0, EFD_NONBLOCK);
+    assert_true(watch_add(l, &s.watch, fd, false, note_event));
+    loop_turn(l, 0);
+    assert_int_equal(s.count, 0);
+    assert_true(watch_select(&s.watch, LOOP_READABLE | LOOP_WRITABLE));
+    for (int i = 0; i < 3; i++) loop_turn(l, 0);
+    assert_int_equal(s.count, 3);
+    assert_int_equal(s.what, LOOP_WRITABLE);
+    assert_true(watch_select(&s.watch, LOOP_READABLE));
+    loop_turn(l, 0);
+    assert_int_equal(s.count, 3);
+    ring(fd);
+    loop_turn(l, 0);
+    assert_int_equal(s.what, LOOP_WRITABLE | LOOP_READABLE);
+    watch_remove(&s.watch);
+    close(fd);
+    loop_free(l);
+}
+
 static void peer_closing_is_told(void **state)
 {
     (void)state;
@@ -251,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_job_may_queue_itself_and_cancel_others),
         cmocka_unit_test(endless_jobs_do_not_starve_events),
         cmocka_unit_test(level_watch_repeats_edge_watch_does_not),
+        cmocka_unit_test(a_level_watch_may_wait_for_room_as_well),
         cmocka_unit_test(peer_closing_is_told),
         cmocka_unit_test(the_clock_is_that_of_the_turn),
         cmocka_unit_test(a_turn_waits_no_longer_than_asked),
