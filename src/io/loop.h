@@ -34,8 +34,8 @@ struct deadline {
 };
 
 /* Readiness of a descriptor: one persistent event; edge-triggered for both
- * directions (epoll_ctl once), or level-triggered for reading (watch_select()). `what` is LOOP_READABLE | LOOP_WRITABLE |
- * LOOP_PEER_CLOSED. */
+ * directions (epoll_ctl once), or level-triggered for reading (watch_select()). `what` is
+ * LOOP_READABLE | LOOP_WRITABLE | LOOP_PEER_CLOSED. */
 enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2, LOOP_PEER_CLOSED = 4 };
 
 struct watch {

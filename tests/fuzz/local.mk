@@ -15,6 +15,7 @@ FUZZ_TARGETS += h2_server
 FUZZ_TARGETS += uri
 FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
+FUZZ_TARGETS += dns_srv
 
 # ---- how they are built ----
 
