@@ -68,7 +68,7 @@ void dns_lookup_release(struct dns_lookup *l)
 
 static void end(struct dns_lookup *l)
 {
-    if (l->has_ended) return;
+    assert(!l->has_ended);
     l->has_ended = true;
     deadline_clear(&l->limit);
     l->on_end(l->arg);

@@ -16,7 +16,15 @@
 #include "conn_probe.h"
 #include "dns_server.h"
 
-enum { HEAD_BYTES = 12, REPLY_MAX = 512, TYPE_A = 1, TYPE_AAAA = 28, SERVFAIL = 2, REFUSED = 5 };
+enum {
+    HEAD_BYTES = 12,
+    REPLY_MAX = 1232,
+    TYPE_AAAA = 28,
+    TYPE_SRV = 33,
+    SERVFAIL = 2,
+    REFUSED = 5,
+    TARGETS = 36,
+};
 
 /* A name server: what it says to each question. */
 struct fake {
@@ -24,11 +32,14 @@ struct fake {
     int          fd;
     uint16_t     port;
     unsigned     question_count;
-    unsigned     rcode;      /* of every reply */
-    bool         is_silent;  /* no reply at all */
-    bool         hides_aaaa; /* no reply to AAAA; A is 192.0.2.1 */
-    const char  *record;     /* follows the question in every reply, as it is */
-    size_t       record_bytes;
+    unsigned     rcode;            /* of every reply */
+    bool         is_silent;        /* no reply at all */
+    bool         answers_srv_only; /* no reply to other questions */
+    bool         hides_aaaa;       /* no reply to AAAA; A is 192.0.2.1 */
+    const char  *records;          /* follow the question in every reply, as they are */
+    size_t       records_bytes;
+    uint8_t      record_count;
+    bool         was_asked_for_z; /* a name that begins with this letter */
 };
 
 struct bench {
@@ -60,19 +71,20 @@ static void on_question(struct watch *w, int fd, unsigned what)
     f->question_count++;
     size_t   len = question_end(packet, (size_t)got);
     unsigned type = packet[len - 3];
+    f->was_asked_for_z |= packet[HEAD_BYTES + 1] == 'z';
     if (f->is_silent || (f->hides_aaaa && type == TYPE_AAAA)) return;
+    if (f->answers_srv_only && type != TYPE_SRV) return;
     packet[2] |= 0x80;
     packet[3] = (unsigned char)(0x80 | f->rcode);
     memset(packet + 6, 0, 6);
     if (f->hides_aaaa) {
-        f->record = (const char *)address;
-        f->record_bytes = sizeof(address) - 1;
+        f->records = (const char *)address;
+        f->records_bytes = sizeof(address) - 1;
+        f->record_count = 1;
     }
-    if (f->record) {
-        packet[7] = 1;
-        memcpy(packet + len, f->record, f->record_bytes);
-        len += f->record_bytes;
-    }
+    packet[7] = f->record_count;
+    memcpy(packet + len, f->records, f->records_bytes);
+    len += f->records_bytes;
     assert_int_equal(sendto(fd, packet, len, 0, (void *)&from, from_len), len);
 }
 
@@ -91,7 +103,10 @@ static int set_up(void **state)
 {
     static struct bench t;
     t = (struct bench){ .loop = make_loop() };
-    for (int i = 0; i < 2; i++) fake_open(&t.fakes[i], t.loop);
+    for (int i = 0; i < 2; i++) {
+        fake_open(&t.fakes[i], t.loop);
+        t.fakes[i].records = "";
+    }
     *state = &t;
     return 0;
 }
@@ -174,6 +189,29 @@ static void silence_is_told_of_when_the_time_is_over(void **state)
     assert_true(t->fakes[1].question_count >= 1);
 }
 
+/* So many targets that never answer, one batch after the other, would take longer than a lookup
+ * may: the last ones are not even asked for. */
+static void the_time_is_that_of_all_questions(void **state)
+{
+    static const char names[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    static const char record[] = "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x09\0\1\0\1\0\x50\1?";
+    struct bench     *t = *state;
+    char              records[TARGETS * sizeof(record)];
+    for (size_t i = 0; i < TARGETS; i++) {
+        memcpy(records + i * sizeof(record), record, sizeof(record));
+        records[(i + 1) * sizeof(record) - 2] = names[i];
+    }
+    t->fakes[0].answers_srv_only = true;
+    t->fakes[0].records = records;
+    t->fakes[0].records_bytes = sizeof(records);
+    t->fakes[0].record_count = TARGETS;
+    assert_string_equal(look_up(t, 1, DNS_SRV, "_s._tcp.test."),
+                        "trouble: a target of \"_s._tcp.test.\": no name server answers for "
+                        "\"0\" (and 35 more)\n");
+    assert_false(dns_answer(t->a.watch).is_known);
+    assert_false(t->fakes[0].was_asked_for_z);
+}
+
 static void nothing_spins_while_it_waits(void **state)
 {
     struct bench *t = *state;
@@ -188,8 +226,9 @@ static void a_broken_reply_is_told_of(void **state)
     /* One SRV record whose target lies outside of the reply. */
     static const char broken[] = "\xc0\x0c\0\x21\0\1\0\0\0\1\0\x08\0\1\0\1\0\x50\xc3\xff";
     struct bench     *t = *state;
-    t->fakes[0].record = broken;
-    t->fakes[0].record_bytes = sizeof(broken) - 1;
+    t->fakes[0].records = broken;
+    t->fakes[0].records_bytes = sizeof(broken) - 1;
+    t->fakes[0].record_count = 1;
     const char *text = look_up(t, 1, DNS_SRV, "_s._tcp.test.");
     assert_non_null(strstr(text, "trouble: "));
     assert_non_null(strstr(text, "\"_s._tcp.test.\""));
@@ -230,6 +269,7 @@ int main(void)
         TEST(two_servers_that_fail_are_told_of),
         TEST(addresses_come_without_an_answer_to_aaaa),
         TEST(silence_is_told_of_when_the_time_is_over),
+        TEST(the_time_is_that_of_all_questions),
         TEST(nothing_spins_while_it_waits),
         TEST(a_broken_reply_is_told_of),
         TEST(bad_servers_are_named),

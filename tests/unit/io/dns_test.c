@@ -107,9 +107,10 @@ static void services_with_their_priorities_and_weights(void **state)
                        "cname=c.test,b.test", "srv-host=_s._tcp.test,a.test,8080,20,5",
                        "srv-host=_s._tcp.test,B.Test,9090,10,65535",
                        "srv-host=_s._tcp.test,b.test,9091,10,0",
-                       "srv-host=_s._tcp.test,c.test,9090,30,7"));
+                       "srv-host=_s._tcp.test,c.test,9090,30,7",
+                       "srv-host=_s._tcp.test,c.test,9090,10,7"));
     watch(t, &t->a, DNS_SRV, "_s._tcp.test");
-    /* The last one has an address and a port that are there already. */
+    /* c.test has an address and a port that are there already. */
     assert_string_equal(next_change(&t->a),
                         "10 65535 192.0.2.2:9090 b.test\n10 0 192.0.2.2:9091 b.test\n"
                         "20 5 192.0.2.1:8080 a.test\n20 5 [2001:db8::1]:8080 a.test\n");
@@ -144,6 +145,7 @@ static void a_target_that_is_gone_keeps_its_addresses(void **state)
         next_change(&t->a),
         "trouble: a target of \"_s._tcp.test\": the name \"c.test\" does not exist\n"
         "1 1 192.0.2.1:80 a.test\n1 1 192.0.2.2:80 b.test\n");
+    uint64_t good_ms = dns_answer(t->a.watch).good_ms;
     dns_server_stop(&t->server);
     dns_server_start(&t->server,
                      OPTIONS("host-record=a.test,192.0.2.7", "srv-host=_s._tcp.test,a.test,80,1,1",
@@ -151,6 +153,7 @@ static void a_target_that_is_gone_keeps_its_addresses(void **state)
     until_answer(&t->a,
                  "trouble: a target of \"_s._tcp.test\": the name \"b.test\" does not exist\n"
                  "1 1 192.0.2.7:80 a.test\n2 1 192.0.2.2:81 b.test\n");
+    assert_int_equal(dns_answer(t->a.watch).good_ms, good_ms);
     dns_server_stop(&t->server);
     dns_server_start(&t->server, OPTIONS("srv-host=_s._tcp.test,b.test,82,2,1",
                                          "srv-host=_s._tcp.test,c.test,82,2,1"));
@@ -163,8 +166,9 @@ static void a_target_that_is_gone_keeps_its_addresses(void **state)
 static void looks_again_when_the_ttl_is_over_and_not_before(void **state)
 {
     struct bench *t = *state;
-    bench_open(t, OPTIONS("host-record=a.test,192.0.2.1,1", "host-record=b.test,192.0.2.2,50",
-                          "srv-host=_s._tcp.test,a.test,80,1,1", "local-ttl=50"));
+    bench_open(t, OPTIONS("host-record=a.test,192.0.2.1,1", "host-record=a.test,2001:db8::1,50",
+                          "host-record=b.test,192.0.2.2,50", "srv-host=_s._tcp.test,a.test,80,1,1",
+                          "local-ttl=50"));
     watch(t, &t->a, DNS_ADDRESSES, "a.test");
     watch(t, &t->b, DNS_SRV, "_s._tcp.test");
     watch(t, &t->c, DNS_ADDRESSES, "b.test");
