@@ -201,6 +201,6 @@ struct dns_options test_options(char servers[SERVER_PATH_MAX], uint16_t port)
     return (struct dns_options){ .servers = servers,
                                  .min_ttl_ms = 100,
                                  .max_ttl_ms = 60000,
-                                 .timeout_ms = 600,
+                                 .timeout_ms = 2000,
                                  .retry_ms = 100 };
 }

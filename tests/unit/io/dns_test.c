@@ -19,7 +19,7 @@
 
 #define OPTIONS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-enum { MANY = 500, LARGE = 300, WAIT_MS = 100 };
+enum { MANY = 500, LARGE = 300, WAIT_MS = 100, SLOW_MS = 30000 };
 
 /* A server, a loop, lookups, and whoever watches. */
 struct bench {
@@ -398,17 +398,23 @@ static void on_one(void *arg)
 
 static void many_names_at_once(void **state)
 {
-    struct bench     *t = *state;
-    struct dns_watch *watches[MANY];
-    struct buffer     text = BUFFER_INIT;
-    unsigned          count = 0;
-    char              path[SERVER_PATH_MAX], option[SERVER_PATH_MAX + 16];
+    struct bench      *t = *state;
+    struct dns_watch  *watches[MANY];
+    struct buffer      text = BUFFER_INIT;
+    unsigned           count = 0;
+    struct dns_options o;
+    struct error       e;
+    char               path[SERVER_PATH_MAX], option[SERVER_PATH_MAX + 16];
     for (int i = 0; i < MANY; i++)
         buffer_printf(&text, "10.1.%d.%d n%d.test\n10.2.%d.%d n%d.test\n", i / 200, i % 200, i,
                       i / 200, i % 200, i);
     dns_server_write(path, &text);
     snprintf(option, sizeof(option), "addn-hosts=%s", path);
     bench_open(t, OPTIONS(option, "local-ttl=50"));
+    /* A machine that is busy must not count as a loss. */
+    o = test_options(t->servers, t->server.port);
+    o.timeout_ms = SLOW_MS;
+    assert_true(dns_configure(t->dns, &o, &e));
     for (int i = 0; i < MANY; i++) {
         char name[32];
         snprintf(name, sizeof(name), "n%d.test", i);
