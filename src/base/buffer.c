@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 
 void buffer_reset(struct buffer *b)
 {
@@ -71,41 +72,21 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     va_end(args);
 }
 
-/* Length of the UTF-8 sequence at s (RFC 3629), or 0 when it is malformed. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    static const unsigned char min_second[] = { [0xe0 - 0xc0] = 0xa0, [0xf0 - 0xc0] = 0x90 };
-    if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
-               : (s[0] & 0xf0) == 0xe0        ? 3
-               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
-                                              : 0;
-    if (!n || n > left) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 || s[0] == 0xf0) return s[1] >= min_second[s[0] - 0xc0] ? n : 0;
-    if (s[0] == 0xed) return s[1] < 0xa0 ? n : 0;
-    if (s[0] == 0xf4) return s[1] < 0x90 ? n : 0;
-    return n;
-}
-
 void buffer_put_json(struct buffer *b, struct slice s)
 {
-    const unsigned char *at = (const unsigned char *)s.data;
     buffer_put_char(b, '"');
-    for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_length(at + i, s.len - i);
+    for (size_t i = 0, n; i < s.len; i += n ? n : 1) {
+        uint32_t point = 0;
+        n = utf8_decode(s.data + i, s.len - i, &point);
         if (n == 0) {
             buffer_puts(b, "\xef\xbf\xbd");
-            i++;
-        } else if (at[i] == '"' || at[i] == '\\') {
+        } else if (point == '"' || point == '\\') {
             buffer_put_char(b, '\\');
-            buffer_put_char(b, (char)at[i++]);
-        } else if (at[i] < 0x20 || at[i] == 0x7f) {
-            buffer_printf(b, "\\u%04x", at[i++]);
+            buffer_put_char(b, (char)point);
+        } else if (point < 0x20 || (point >= 0x7f && point < 0xa0)) {
+            buffer_printf(b, "\\u%04x", point);
         } else {
-            buffer_put(b, at + i, n);
-            i += n;
+            buffer_put(b, s.data + i, n);
         }
     }
     buffer_put_char(b, '"');

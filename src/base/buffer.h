@@ -28,7 +28,8 @@ void buffer_put_slice(struct buffer *b, struct slice s);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_vprintf(struct buffer *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD, control characters
+ * are escaped, those past U+007F as well: terminals obey them. */
 void buffer_put_json(struct buffer *b, struct slice s);
 /* Room for `len` more bytes after `len`; the caller adds to b->len itself. */
 char *buffer_reserve(struct buffer *b, size_t len);

@@ -4,25 +4,7 @@
  */
 #include "conf/scan.h"
 
-/* Length of the UTF-8 sequence at the front and its code point; 0: malformed. */
-static size_t decode(const unsigned char *p, size_t left, uint32_t *code)
-{
-    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t                len = p[0] < 0x80   ? 1
-                                : p[0] < 0xc2 ? 0
-                                : p[0] < 0xe0 ? 2
-                                : p[0] < 0xf0 ? 3
-                                : p[0] < 0xf5 ? 4
-                                              : 0;
-    if (len == 0 || len > left) return 0;
-    *code = len == 1 ? p[0] : p[0] & (0xffu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        *code = *code << 6 | (p[i] & 0x3f);
-    }
-    bool is_surrogate = *code >= 0xd800 && *code <= 0xdfff;
-    return *code < smallest[len] || *code > 0x10ffff || is_surrogate ? 0 : len;
-}
+#include "base/utf8.h"
 
 /* Why YAML, or a person who counts lines, would stumble over it; NULL: fine. */
 static const char *fault_of(uint32_t code, uint32_t next)
@@ -39,7 +21,7 @@ static const char *fault_of(uint32_t code, uint32_t next)
 size_t conf_character(const char *text, size_t len)
 {
     uint32_t code = 0;
-    size_t   bytes = decode((const unsigned char *)text, len, &code);
+    size_t   bytes = utf8_decode(text, len, &code);
     return bytes && !fault_of(code, 0) ? bytes : 0;
 }
 
@@ -54,7 +36,7 @@ bool conf_scan(const char *file, struct slice text, struct conf_report *r)
     for (size_t len; p < end; p += len) {
         uint32_t    code = 0;
         const char *fault = "not valid UTF-8";
-        len = decode(p, (size_t)(end - p), &code);
+        len = utf8_decode((const char *)p, (size_t)(end - p), &code);
         if (len) fault = fault_of(code, p + 1 < end ? p[1] : 0);
         if (fault) {
             conf_report_add(r, CONF_ERROR, &at, "%s (byte 0x%02x)", fault, *p);

@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 
+#include "base/utf8.h"
 #include "proxy/access_log.h"
 
 enum {
@@ -142,34 +143,17 @@ static char *put_json_escape(char *to, unsigned c)
     return to + 6;
 }
 
-/* The code point that a UTF-8 sequence of `len` bytes stands for, or 0 when it is none
- * (RFC 3629: no overlong form, no surrogate). */
-static uint32_t utf8_decode(const unsigned char *s, size_t left, size_t *len)
-{
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t                n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc0 || s[0] > 0xf7 || n > left) return 0;
-    uint32_t point = s[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-        point = point << 6 | (s[i] & 0x3f);
-    }
-    *len = n;
-    bool is_valid = point >= least[n] && point <= 0x10ffff && (point & 0x1ff800) != 0xd800;
-    return is_valid ? point : 0;
-}
-
 /* RFC 8259 section 7. C1 controls are escaped as well: terminals obey them. */
 static char *put_json_slowly(char *to, const char *from, size_t len)
 {
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)from[i];
         if (c >= 0x80) {
-            size_t   n = 0;
-            uint32_t point = utf8_decode((const unsigned char *)from + i, len - i, &n);
-            if (!point || point < 0xa0) {
-                to = point ? put_json_escape(to, point) : (char *)memcpy(to, "\xef\xbf\xbd", 3) + 3;
-                i += point ? n : 1;
+            uint32_t point = 0;
+            size_t   n = utf8_decode(from + i, len - i, &point);
+            if (!n || point < 0xa0) {
+                to = n ? put_json_escape(to, point) : (char *)memcpy(to, "\xef\xbf\xbd", 3) + 3;
+                i += n ? n : 1;
                 continue;
             }
             memcpy(to, from + i, n);

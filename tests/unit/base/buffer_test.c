@@ -119,6 +119,9 @@ static void json_strings(void **state)
         { SLICE("\r\n\t\0\x1f\x7f"), "\"\\u000d\\u000a\\u0009\\u0000\\u001f\\u007f\"" },
         { SLICE("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xaa"),
           "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xaa\"" },
+        { SLICE("\xc2\x9b"
+                "31m \xc2\xa0"),
+          "\"\\u009b31m \xc2\xa0\"" },
         { SLICE("\xf4\x8f\xbf\xbf"), "\"\xf4\x8f\xbf\xbf\"" },
         /* Malformed (RFC 3629): a lone continuation, overlong forms, a surrogate,
          * past U+10FFFF, cut short. Each bad byte becomes one U+FFFD. */
