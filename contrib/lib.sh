@@ -25,7 +25,7 @@ die() {
 # Needed to build, and only then to test. Names are the same in Debian 12 and 13.
 build_packages=(gcc libc6-dev make autoconf automake pkg-config
     libevent-dev libssl-dev libyaml-dev libpcre2-dev libnghttp2-dev libcurl4-openssl-dev
-    libxxhash-dev libc-ares-dev)
+    libc-ares-dev libjansson-dev libxxhash-dev)
 unit_packages=(libcmocka-dev dnsmasq-base)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)

@@ -7,6 +7,7 @@
 #include <ares.h>
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <jansson.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
 #include <pcre2.h>
@@ -42,6 +43,8 @@ static size_t list_libraries(struct library *to)
     snprintf(to[n++].version, TEXT_MAX, "%s", curl_version_info(CURLVERSION_NOW)->version);
     to[n].name = "c-ares";
     snprintf(to[n++].version, TEXT_MAX, "%s", ares_version(NULL));
+    to[n].name = "jansson";
+    snprintf(to[n++].version, TEXT_MAX, "%s", jansson_version_str());
     return n;
 }
 

@@ -97,7 +97,7 @@ def test_version():
     assert run("--version").stdout == done.stdout
     as_json = json.loads(run("version", "--json").stdout)
     assert done.stdout.startswith(f"wharfgate {as_json['version']}\n")
-    assert {"openssl", "libevent", "pcre2", "libyaml"} <= set(as_json["libraries"])
+    assert {"openssl", "libevent", "pcre2", "libyaml", "jansson"} <= set(as_json["libraries"])
     assert all(as_json["libraries"].values())
 
 
