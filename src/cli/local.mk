@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
+	src/cli/admin_client.c src/cli/admin_client.h \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
 	src/cli/demo.c \
