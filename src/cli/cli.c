@@ -15,7 +15,8 @@
 #include "control/gate.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run, &cli_check, &cli_reload, &cli_demo, &cli_reference, &cli_schema, &cli_version,
+    &cli_run,  &cli_check,     &cli_reload, &cli_status,
+    &cli_demo, &cli_reference, &cli_schema, &cli_version,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -89,11 +90,11 @@ int cli_main(int argc, char **argv)
 
 /* ---- options ---- */
 
-static int wrong(const struct cli_command *command, const char *what, const char *word)
+static bool wrong(const struct cli_command *command, const char *what, const char *word)
 {
     fprintf(stderr, "wharfgate %s: %s '%s'\nwharfgate help %s tells more.\n", command->name, what,
             word, command->name);
-    return CLI_WRONG;
+    return false;
 }
 
 /* "--name=value" or the next word. NULL: there is none. */
@@ -118,26 +119,46 @@ static const struct cli_option *find_option(const struct cli_option *options, co
     return NULL;
 }
 
-enum cli_parse cli_parse(const struct cli_command *command, int argc, char **argv,
-                         const struct cli_option *options)
+/* Takes the option that argv[*i] is. False after saying what is wrong. */
+static bool take_option(const struct cli_command *command, int argc, char **argv, int *i,
+                        const struct cli_option *o)
 {
+    const char *word = argv[*i];
+    if (o->flag) {
+        if (strchr(word, '=')) return wrong(command, "no value belongs to", word);
+        return *o->flag = true;
+    }
+    *o->value = value_of(argv, argc, i);
+    return *o->value || wrong(command, "a value is missing after", word);
+}
+
+enum cli_parse cli_parse_words(const struct cli_command *command, int argc, char **argv,
+                               const struct cli_option *options, int *word_count)
+{
+    int count = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             cli_print_help(command);
             return CLI_HELPED;
         }
-        const char              *word = argv[i];
-        const struct cli_option *o = find_option(options, word);
-        if (!o) return wrong(command, "unknown option or argument", word);
-        if (o->flag) {
-            if (strchr(word, '=')) return wrong(command, "no value belongs to", word);
-            *o->flag = true;
-            continue;
+        const struct cli_option *o = find_option(options, argv[i]);
+        if (!o && (!word_count || *argv[i] == '-')) {
+            (void)wrong(command, "unknown option or argument", argv[i]);
+            return CLI_WRONG;
         }
-        *o->value = value_of(argv, argc, &i);
-        if (!*o->value) return wrong(command, "a value is missing after", word);
+        if (!o)
+            argv[1 + count++] = argv[i];
+        else if (!take_option(command, argc, argv, &i, o))
+            return CLI_WRONG;
     }
+    if (word_count) *word_count = count;
     return CLI_GO_ON;
+}
+
+enum cli_parse cli_parse(const struct cli_command *command, int argc, char **argv,
+                         const struct cli_option *options)
+{
+    return cli_parse_words(command, argc, argv, options, NULL);
 }
 
 int cli_parse_exit(enum cli_parse result)

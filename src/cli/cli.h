@@ -21,6 +21,7 @@ struct cli_command {
 extern const struct cli_command cli_run;
 extern const struct cli_command cli_check;
 extern const struct cli_command cli_reload;
+extern const struct cli_command cli_status;
 extern const struct cli_command cli_demo;
 extern const struct cli_command cli_reference;
 extern const struct cli_command cli_schema;
@@ -39,6 +40,9 @@ enum cli_parse { CLI_GO_ON, CLI_HELPED, CLI_WRONG };
 /* --help is every command's. Positional arguments are refused. Prints what is wrong. */
 enum cli_parse cli_parse(const struct cli_command *command, int argc, char **argv,
                          const struct cli_option *options);
+/* With positional arguments: they stand at argv + 1 afterwards, `word_count` of them. */
+enum cli_parse cli_parse_words(const struct cli_command *command, int argc, char **argv,
+                               const struct cli_option *options, int *word_count);
 /* Exit code of a parse that does not go on. */
 int  cli_parse_exit(enum cli_parse result);
 void cli_print_help(const struct cli_command *command);
