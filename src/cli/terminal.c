@@ -122,7 +122,18 @@ static enum terminal_event read_signal(struct terminal *t)
                                                                    : TERMINAL_QUIT;
 }
 
-/* A function key sends letters too, after an escape. */
+/* The letters that function keys send after an escape are none: ESC x, ESC O x. */
+static bool has_quit(const char *keys, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (keys[i] == '\033')
+            i += i + 1 < len && keys[i + 1] == 'O' ? 2 : 1;
+        else if (keys[i] == 'q')
+            return true;
+    }
+    return false;
+}
+
 static enum terminal_event read_keys(struct terminal *t)
 {
     char    keys[64];
@@ -131,7 +142,7 @@ static enum terminal_event read_keys(struct terminal *t)
         (void)epoll_ctl(t->wake_fd, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
         return TERMINAL_NOTHING;
     }
-    return *keys != '\033' && memchr(keys, 'q', (size_t)len) ? TERMINAL_QUIT : TERMINAL_REDRAW;
+    return has_quit(keys, (size_t)len) ? TERMINAL_QUIT : TERMINAL_REDRAW;
 }
 
 enum terminal_event terminal_read(struct terminal *t)
