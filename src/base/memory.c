@@ -26,6 +26,13 @@ void *mem_zalloc(size_t bytes)
     return checked(calloc(1, bytes ? bytes : 1), bytes);
 }
 
+void *mem_zalloc_aligned(size_t align, size_t bytes)
+{
+    size_t rounded = (bytes + align - 1) & ~(align - 1); /* C11 wants a multiple */
+    void  *got = checked(aligned_alloc(align, rounded), bytes);
+    return memset(got, 0, rounded);
+}
+
 void *mem_realloc(void *old, size_t bytes)
 {
     return checked(realloc(old, bytes ? bytes : 1), bytes);

@@ -51,6 +51,60 @@ void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct con
     if (!tls->verify && tls->ca.data) fault(p, at, "`ca` does nothing with `verify: false`");
 }
 
+void conf_check_balance(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct balance_settings *b = base;
+    bool has_key = b->algorithm == BALANCE_RING_HASH || b->algorithm == BALANCE_MAGLEV;
+    if (!has_key && !slice_eq(b->key, S("client_ip")))
+        fault(p, at, "`key` does nothing without `ring_hash` or `maglev`");
+    if (b->algorithm != BALANCE_STICKY && b->secret.data)
+        fault(p, at, "`secret` does nothing without `sticky`");
+}
+
+void conf_check_health(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct health_check_settings *c = base;
+    if (c->type != CHECK_HTTP && (c->body.data || c->statuses.count || c->header_count))
+        fault(p, at, "`status`, `body` and `headers` need `type: http`");
+    if (c->type != CHECK_GRPC && c->service.data) fault(p, at, "`service` needs `type: grpc`");
+    if (slice_eq(c->method, S("HEAD")) && c->body.data)
+        fault(p, at, "an answer to HEAD has no `body`");
+}
+
+void conf_check_dns(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct dns_settings *d = base;
+    if (d->min_ttl > d->max_ttl) fault(p, at, "`min_ttl` is longer than `max_ttl`");
+}
+
+void conf_check_ejection(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct ejection_settings *e = base;
+    if (e->base_time > e->max_time) fault(p, at, "`base_time` is longer than `max_time`");
+}
+
+static void check_retries(struct conf_parser *p, const struct upstream_settings *u,
+                          const struct conf_place *at)
+{
+    for (size_t i = 0; i < u->retry_on.count && u->retry_on.count > 1; i++)
+        if (slice_eq(u->retry_on.items[i], S("off")))
+            fault(p, at, "`retry_on`: `off` stands alone");
+}
+
+void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *u,
+                         const struct conf_place *at)
+{
+    const struct health_check_settings *c = u->health_check;
+    if (u->protocol == PROTOCOL_SETTING_AUTO && !u->tls)
+        conf_report_add(p->report, CONF_WARNING, at,
+                        "`protocol: auto` without `tls` is HTTP/1.1; write `h1` or `h2`");
+    if (c && c->type == CHECK_GRPC && u->protocol == PROTOCOL_SETTING_H1)
+        fault(p, &c->at, "`type: grpc` needs `protocol: h2` of the upstream");
+    if (c && c->type == CHECK_TLS && !u->tls)
+        fault(p, &c->at, "`type: tls` needs `tls` of the upstream");
+    check_retries(p, u, at);
+}
+
 void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
                          const struct conf_place *at)
 {

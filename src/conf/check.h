@@ -10,6 +10,12 @@
 /* Hooks of single sections. */
 void conf_check_listener_tls(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_balance(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_health(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_dns(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_ejection(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *u,
+                         const struct conf_place *at);
 /* `off` and `any` of `upgrade` stand alone. */
 void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
                          const struct conf_place *at);

@@ -119,6 +119,17 @@ static void compare(struct restart_check *c, const struct conf_section *section,
     }
 }
 
+bool conf_same_dns(const struct dns_settings *a, const struct dns_settings *b)
+{
+    struct buffer text[2] = { BUFFER_INIT, BUFFER_INIT };
+    conf_write(&conf_dns_section, 0, a, &text[0]);
+    conf_write(&conf_dns_section, 0, b, &text[1]);
+    bool is_same = slice_eq(buffer_slice(&text[0]), buffer_slice(&text[1]));
+    buffer_reset(&text[0]);
+    buffer_reset(&text[1]);
+    return is_same;
+}
+
 void conf_report_restart(const struct settings *running, const struct settings *next,
                          struct conf_report *r)
 {

@@ -68,6 +68,9 @@ void             settings_free(struct settings *s);
 void conf_report_restart(const struct settings *running, const struct settings *next,
                          struct conf_report *r);
 
+/* Are names looked up in the same way? */
+bool conf_same_dns(const struct dns_settings *a, const struct dns_settings *b);
+
 /* Generated from the tables: docs/reference.md, the JSON Schema. */
 void conf_emit_reference(struct buffer *to);
 void conf_emit_schema(struct buffer *to);

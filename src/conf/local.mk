@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
 	src/conf/check.c src/conf/check.h \
+	src/conf/copy.c \
 	src/conf/emit_reference.c src/conf/emit_schema.c src/conf/emit.h \
 	src/conf/expand.c src/conf/expand.h \
 	src/conf/include.c src/conf/include.h \
@@ -11,7 +12,8 @@ src_libwharfgate_a_SOURCES += \
 	src/conf/scan.c src/conf/scan.h \
 	src/conf/schema.c src/conf/schema.h \
 	src/conf/settings.h \
-	src/conf/tables.c src/conf/tables_root.c src/conf/tables_route.c \
+	src/conf/tables.c src/conf/tables_health.c src/conf/tables_root.c \
+	src/conf/tables_route.c src/conf/tables_upstream.c \
 	src/conf/tree.c src/conf/tree.h \
-	src/conf/types.c src/conf/types_http.c src/conf/types.h \
+	src/conf/types.c src/conf/types_http.c src/conf/types_upstream.c src/conf/types.h \
 	src/conf/value.c src/conf/value.h

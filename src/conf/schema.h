@@ -139,6 +139,10 @@ void conf_write(const struct conf_section *section, unsigned only, const void *b
                 struct buffer *to);
 void conf_write_row(const struct conf_row *row, const void *base, struct buffer *to);
 
+/* Everything that a struct points to is copied into the arena, so that it outlives the
+ * settings that it is a copy of. Its places lose their files. */
+void conf_own(const struct conf_section *section, void *base, struct arena *a);
+
 /* Row after row of a section and of the one that it takes in. */
 struct conf_row_walk {
     const struct conf_section *section;

@@ -29,7 +29,20 @@ struct text_list {
 enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_COMBINED };
 enum setting_profile { PROFILE_INTERMEDIATE, PROFILE_MODERN };
 enum setting_client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
-enum setting_balance { BALANCE_LEAST_REQUESTS, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+/* In the order of balance_algorithms[] (upstream/balance/). */
+enum setting_balance {
+    BALANCE_LEAST_REQUESTS,
+    BALANCE_ROUND_ROBIN,
+    BALANCE_RANDOM,
+    BALANCE_LEAST_TIME,
+    BALANCE_RING_HASH,
+    BALANCE_MAGLEV,
+    BALANCE_STICKY
+};
+enum setting_same_site { SAME_SITE_LAX, SAME_SITE_STRICT, SAME_SITE_NONE };
+enum setting_check { CHECK_HTTP, CHECK_GRPC, CHECK_TLS, CHECK_TCP };
+/* Why an attempt may be repeated; bits of upstream_settings.retry_on. */
+enum setting_retry { RETRY_CONNECT, RETRY_RESET, RETRY_TIMEOUT, RETRY_MALFORMED, RETRY_STATUS };
 enum setting_proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
 enum setting_http2 { HTTP2_AUTO, HTTP2_ON, HTTP2_OFF };
 enum setting_protocol { PROTOCOL_SETTING_H1, PROTOCOL_SETTING_H2, PROTOCOL_SETTING_AUTO };
@@ -68,7 +81,8 @@ struct listener_settings {
 
 struct server_settings {
     struct conf_place at;
-    struct slice      address; /* host:port, IP:port, unix:/path */
+    struct slice      address; /* host:port, IP:port, unix:/path; or: */
+    struct slice      srv;     /* name of SRV records, which say host, port and weight */
     uint32_t          weight;  /* 1..1000, default 1 */
     bool              backup;
 };
@@ -76,6 +90,51 @@ struct server_settings {
 struct upstream_tls_settings {
     bool         verify;
     struct slice ca, sni, cert, key; /* ca, cert, key: paths */
+};
+
+struct balance_settings {
+    enum setting_balance   algorithm;
+    struct slice           key;      /* of ring_hash, maglev: client_ip, path, header:X, cookie:X */
+    uint32_t               max_load; /* of them: percent of the average that one may have; 0: any */
+    struct slice           cookie;   /* of sticky: its name */
+    struct slice           secret;   /* of sticky: what it is signed with */
+    uint64_t               cookie_ttl; /* 0: until the browser ends */
+    enum setting_same_site same_site;
+};
+
+struct health_check_settings {
+    struct conf_place  at;
+    enum setting_check type;
+    struct slice       path;     /* http: target, "/" */
+    struct slice       method;   /* http: GET */
+    struct slice       host;     /* http, grpc: Host; unset: the upstream's, else the address */
+    struct text_list   statuses; /* http: "200", "2xx", "200-399"; none: 200-399 */
+    struct slice       body;     /* http: regular expression that the body matches, or unset */
+    struct name_value *headers;  /* http */
+    size_t             header_count;
+    struct slice       service; /* grpc: name, or unset: the whole server */
+    uint64_t           interval, fast_interval, timeout;
+    uint32_t           rise, fall;
+    bool               serve_unchecked;
+};
+
+struct ejection_settings {
+    uint32_t consecutive_failures; /* 0: off */
+    uint32_t error_rate;           /* percent; 0: off */
+    uint64_t interval;             /* of error_rate */
+    uint64_t base_time, max_time;
+    uint32_t max_share;       /* percent of the members */
+    uint32_t panic_threshold; /* percent of the ready ones */
+};
+
+/* 0: no limit. */
+struct upstream_limit_settings {
+    uint32_t requests;               /* in progress at all endpoints */
+    uint32_t requests_per_server;    /* in progress at one */
+    uint32_t connections;            /* open to all */
+    uint32_t connections_per_server; /* open to one */
+    uint32_t queue;                  /* requests that wait for one of these, or for an endpoint */
+    uint64_t queue_timeout;
 };
 
 struct timeout_settings {
@@ -102,17 +161,25 @@ struct limit_settings {
 };
 
 struct upstream_settings {
-    struct conf_place             at;
-    struct slice                  name;
-    struct server_settings       *servers;
-    size_t                        server_count;
-    enum setting_balance          balance;
-    struct upstream_tls_settings *tls; /* NULL: plain */
-    enum setting_proxy_protocol   proxy_protocol;
-    enum setting_protocol         protocol;
-    uint32_t     keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
-    uint32_t     retries;                /* further attempts where a retry is allowed, 2 */
-    struct slice host;                   /* Host sent to the replicas; unset: the client's */
+    struct conf_place              at;
+    struct slice                   name;
+    struct server_settings        *servers;
+    size_t                         server_count;
+    struct balance_settings        balance;
+    struct health_check_settings  *health_check; /* NULL: none */
+    struct ejection_settings       outlier_ejection;
+    struct upstream_limit_settings limits;
+    uint64_t                       slow_start;        /* 0: off */
+    uint64_t                       wait_for_endpoint; /* 0: does not wait */
+    struct upstream_tls_settings  *tls;               /* NULL: plain */
+    enum setting_proxy_protocol    proxy_protocol;
+    enum setting_protocol          protocol;
+    uint32_t         keep_alive_connections; /* idle ones kept per endpoint and worker, 32 */
+    uint32_t         retries;                /* further attempts where a retry is allowed, 2 */
+    struct text_list retry_on;     /* connect, reset, ..., a status; none: see the table */
+    uint32_t         retry_budget; /* percent of the requests */
+    uint64_t         try_timeout;  /* for a response's head, each attempt; 0: off */
+    struct slice     host;         /* Host sent to the replicas; unset: the client's */
     /* A canonical text of everything above: equal texts mean that a reload leaves
      * the upstream, its endpoints and its connections alone. */
     struct slice fingerprint;
@@ -201,6 +268,17 @@ struct admin_settings {
     struct slice socket;  /* path; default /run/wharfgate/admin.sock; "off" */
 };
 
+/* How names of servers are looked up. */
+struct dns_settings {
+    struct text_list servers; /* IP[:port]; none: the system's (resolv.conf) */
+    uint64_t         min_ttl, max_ttl;
+    uint64_t         timeout;
+};
+
+struct discovery_settings {
+    struct dns_settings dns;
+};
+
 struct metrics_settings {
     bool         enabled;
     struct slice path;       /* /metrics */
@@ -223,12 +301,13 @@ struct settings {
     struct route_settings      *routes;
     size_t                      route_count;
 
-    struct timeout_settings timeouts;
-    struct limit_settings   limits;
-    struct log_settings     log;
-    struct admin_settings   admin;
-    struct metrics_settings metrics;
-    struct policy_settings  defaults; /* for what no route matches, too */
+    struct timeout_settings   timeouts;
+    struct limit_settings     limits;
+    struct log_settings       log;
+    struct admin_settings     admin;
+    struct metrics_settings   metrics;
+    struct discovery_settings discovery;
+    struct policy_settings    defaults; /* for what no route matches, too */
 
     struct text_list files; /* every configuration file that was read, absolute */
 };

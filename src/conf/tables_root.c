@@ -301,6 +301,74 @@ static const struct conf_section admin_section = {
     .rows = admin_rows,
 };
 
+/* ---- discovery ---- */
+
+static const struct conf_row dns_rows[] = {
+    { .key = "servers",
+      .shape = CONF_MANY,
+      .type = &conf_dns_server,
+      CONF_FIELD(dns_settings, servers),
+      .flags = CONF_NOT_EMPTY,
+      .preset_doc = "the system's",
+      .doc = "Name servers to ask, instead of those in /etc/resolv.conf.",
+      .example = "10.0.0.2" },
+    { .key = "min_ttl",
+      .type = &conf_duration,
+      .min = 100,
+      .max = DAY_MS,
+      CONF_FIELD(dns_settings, min_ttl),
+      .preset = "1s",
+      .doc = "A name is not looked up more often, whatever its records say." },
+    { .key = "max_ttl",
+      .type = &conf_duration,
+      .min = 100,
+      .max = DAY_MS,
+      CONF_FIELD(dns_settings, max_ttl),
+      .preset = "1m",
+      .doc = "Nor less often." },
+    { .key = "timeout",
+      .type = &conf_duration,
+      .min = 100,
+      .max = DAY_MS,
+      CONF_FIELD(dns_settings, timeout),
+      .preset = "5s",
+      .doc = "For one lookup with all its tries." },
+    { 0 },
+};
+
+const struct conf_section conf_dns_section = {
+    .title = "discovery.dns",
+    .what = "`dns`",
+    .intro = "How the names in `servers` are looked up: IPv4 and IPv6 addresses together, again "
+             "when the time in the DNS is over. While a name cannot be looked up, its last "
+             "addresses stay.",
+    .example = "discovery:\n"
+               "  dns: { servers: [10.0.0.2, \"[fd00::2]:5353\"], max_ttl: 10s }\n",
+    .size = sizeof(struct dns_settings),
+    .rows = dns_rows,
+    .end = conf_check_dns,
+};
+
+static const struct conf_row discovery_rows[] = {
+    { .key = "dns",
+      .shape = CONF_INLINE,
+      .section = &conf_dns_section,
+      CONF_FIELD(discovery_settings, dns),
+      .doc = "Names in the DNS." },
+    { .key = "docker", .shape = CONF_LATER },
+    { 0 },
+};
+
+static const struct conf_section discovery_section = {
+    .title = "discovery",
+    .what = "`discovery`",
+    .intro = "Where replicas are found.",
+    .example = "discovery:\n"
+               "  dns: { min_ttl: 5s }\n",
+    .size = sizeof(struct discovery_settings),
+    .rows = discovery_rows,
+};
+
 /* ---- the top level: read in this order ---- */
 
 static const struct conf_row root_rows[] = {
@@ -397,7 +465,11 @@ static const struct conf_row root_rows[] = {
       .section = &admin_section,
       CONF_FIELD(settings, admin),
       .doc = "How to ask." },
-    { .key = "discovery", .shape = CONF_LATER },
+    { .key = "discovery",
+      .shape = CONF_INLINE,
+      .section = &discovery_section,
+      CONF_FIELD(settings, discovery),
+      .doc = "Where replicas are found." },
     { .key = "stores", .shape = CONF_LATER },
     { 0 },
 };

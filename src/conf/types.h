@@ -28,6 +28,7 @@ extern const struct conf_type conf_cidr;
 extern const struct conf_type conf_authority;
 extern const struct conf_type conf_host_name;
 extern const struct conf_type conf_host;
+extern const struct conf_type conf_regex;
 extern const struct conf_type conf_match_path;
 extern const struct conf_type conf_url_path;
 extern const struct conf_type conf_method;
@@ -38,9 +39,25 @@ extern const struct conf_type conf_query_name;
 extern const struct conf_type conf_condition;
 extern const struct conf_type conf_target;
 
+/* types_upstream.c */
+extern const struct conf_type conf_percent; /* a uint32_t */
+extern const struct conf_type conf_status;
+extern const struct conf_type conf_retry;
+extern const struct conf_type conf_key;
+extern const struct conf_type conf_dns_name;
+extern const struct conf_type conf_dns_server;
+extern const struct conf_type conf_request_target;
+
 /* tables.c */
 extern const struct conf_section conf_listener_section;
+/* tables_upstream.c */
 extern const struct conf_section conf_upstream_section;
+/* tables_health.c */
+extern const struct conf_section conf_balance_section;
+extern const struct conf_section conf_health_check_section;
+extern const struct conf_section conf_ejection_section;
+extern const struct conf_section conf_upstream_limits_section;
+/* tables.c */
 extern const struct conf_section conf_rate_limit_section;
 /* tables_route.c */
 extern const struct conf_section conf_defaults_section;
@@ -48,7 +65,15 @@ extern const struct conf_section conf_route_section;
 extern const struct conf_section conf_match_section;
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
+extern const struct conf_section conf_dns_section; /* discovery.dns */
 extern const struct conf_section conf_root_section;
+
+/* Does the status fit a text that conf_status has read? */
+bool conf_status_fits(struct slice pattern, unsigned status);
+/* The bit of enum setting_retry that a text of conf_retry stands for. */
+unsigned conf_retry_bit(struct slice condition);
+/* "header:X-User" -> header, X-User. False when it is no key. */
+bool conf_split_key(struct slice key, struct slice *kind, struct slice *name);
 
 /* A type's read() for texts: stores a copy. */
 bool conf_store_text(struct conf_parser *p, struct slice text, void *field);

@@ -231,6 +231,22 @@ static bool read_pattern(struct conf_parser *p, struct slice text, void *field, 
     return true;
 }
 
+static bool read_regex(struct conf_parser *p, const struct conf_row *row, struct slice text,
+                       void *field, struct error *e)
+{
+    (void)row;
+    if (!text.len) return error_set(e, "the regular expression is missing");
+    return compiles(p, text, 0, e) && conf_store_text(p, text, field);
+}
+
+const struct conf_type conf_regex = {
+    .label = "pattern",
+    .expected = "a regular expression",
+    .json = "\"string\", \"number\", \"boolean\"",
+    .read = read_regex,
+    .write = conf_write_text,
+};
+
 static const char *path_fault(struct slice path)
 {
     if (!path.len || path.data[0] != '/') return "a path begins with `/`";

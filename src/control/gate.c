@@ -181,6 +181,9 @@ static void init_maker(struct gate *g)
     g->maker.ask = gate_ask;
     g->maker.on_unused = on_unused;
     g->maker.on_unused_arg = g;
+    g->maker.begin_upstream = gate_begin_upstream;
+    g->maker.end_upstream = gate_end_upstream;
+    g->maker.gate = g;
     g->maker.ticket_keys = tls_ticket_keys_new();
     g->maker.served = &g->certificates;
     g->maker.kept = &g->kept;
@@ -241,7 +244,12 @@ static void unwatch_commands(struct gate *g)
 static void reset(struct gate *g)
 {
     crew_stop(&g->crew);
+    /* Plans are freed by messages, and so is what they alone used, connections' memory at a
+     * turn's end, endpoints by messages again. */
+    for (unsigned i = 0; g->loop && i < 3; i++) loop_turn(g->loop, 0);
+    if (g->prober.loop) prober_reset(&g->prober);
     if (g->loop) mailbox_reset(&g->mailbox);
+    dns_free(g->dns);
     access_log_free(g->access);
     crew_reset(&g->crew);
     plan_maker_reset(&g->maker);

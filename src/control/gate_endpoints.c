@@ -1,46 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which replica is at fault: the live state of each endpoint, for status and
+ * Which replica is at fault: what rosters know of each endpoint, for status and
  * metrics. Labels come from the configuration only, and are bounded.
  */
 #include "control/gate_parts.h"
 
-static uint64_t count_requests(const struct endpoint *e)
+static uint64_t load(const _Atomic uint64_t *n)
 {
-    return atomic_load_explicit(&e->live.requests, memory_order_relaxed);
+    return atomic_load_explicit(n, memory_order_relaxed);
 }
 
-static uint64_t count_active(const struct endpoint *e)
+static uint32_t load32(const _Atomic uint32_t *n)
 {
-    return atomic_load_explicit(&e->live.active, memory_order_relaxed);
-}
-
-static uint64_t count_failures(const struct endpoint *e)
-{
-    return atomic_load_explicit(&e->live.failures, memory_order_relaxed);
+    return atomic_load_explicit(n, memory_order_relaxed);
 }
 
 /* ---- status ---- */
 
-static void put_endpoint(struct buffer *to, const struct endpoint *e)
+static void put_text(struct buffer *to, const char *key, const char *text)
 {
+    buffer_printf(to, ",\"%s\":", key);
+    if (text[0])
+        buffer_put_json(to, slice_of(text));
+    else
+        buffer_puts(to, "null");
+}
+
+static void put_check(struct buffer *to, const struct member *m)
+{
+    if (!m->probe_us) {
+        buffer_puts(to, ",\"check\":null");
+        return;
+    }
+    buffer_printf(to, ",\"check\":{\"ok\":%s,\"at\":%.3f,\"took_ms\":%.3f",
+                  m->is_probe_good ? "true" : "false", (double)m->probe_us / 1e6,
+                  m->probe_time_us / 1e3);
+    put_text(to, "output", m->probe_output);
+    buffer_printf(to, ",\"total\":%llu,\"failed\":%llu}", (unsigned long long)m->check_count,
+                  (unsigned long long)m->check_failures);
+}
+
+static void put_traffic(struct buffer *to, const struct member *m)
+{
+    const struct endpoint_live *l = m->endpoint->live;
+    double                      latency_us = endpoint_latency_us(m->endpoint, clock_mono_ns());
+    buffer_printf(to, ",\"active\":%u,\"connections\":%u,\"requests\":%llu", load32(&l->active),
+                  load32(&l->connections), (unsigned long long)load(&l->requests));
+    buffer_printf(to, ",\"failures\":%u,\"failed\":%llu,\"ejections\":%llu", load32(&l->failures),
+                  (unsigned long long)load(&l->failed), (unsigned long long)m->ejection_count);
+    if (latency_us > 0)
+        buffer_printf(to, ",\"latency_ms\":%.3f", latency_us / 1e3);
+    else
+        buffer_puts(to, ",\"latency_ms\":null");
+}
+
+static void put_member(struct buffer *to, const struct member *m)
+{
+    const struct endpoint *e = m->endpoint;
     buffer_puts(to, "{\"address\":");
     buffer_put_json(to, slice_of(e->text));
-    buffer_printf(to, ",\"weight\":%u,\"backup\":%s,\"active\":%llu,\"failures\":%llu", e->weight,
-                  e->is_backup ? "true" : "false", (unsigned long long)count_active(e),
-                  (unsigned long long)count_failures(e));
-    buffer_printf(to, ",\"requests\":%llu}", (unsigned long long)count_requests(e));
+    buffer_puts(to, ",\"identity\":");
+    buffer_put_json(to, slice_of(e->identity));
+    buffer_printf(to, ",\"state\":\"%s\",\"since\":%.3f", endpoint_state_name(m->state),
+                  (double)m->since_us / 1e6);
+    put_text(to, "reason", m->reason);
+    buffer_printf(to, ",\"weight\":%u,\"backup\":%s", e->weight, e->is_backup ? "true" : "false");
+    put_traffic(to, m);
+    put_check(to, m);
+    buffer_put_char(to, '}');
 }
 
 static void put_upstream(struct buffer *to, const struct upstream *u)
 {
-    const struct endpoint_set *set = atomic_load(&u->set);
+    const struct roster *r = u->roster;
+    const char          *separator = "";
+    uint64_t             active = 0;
+    LIST_EACH (it, &r->members)
+        active += load32(&container_of(it, struct member, link)->endpoint->live->active);
     buffer_puts(to, "{\"name\":");
     buffer_put_json(to, slice_of(u->name));
-    buffer_printf(to, ",\"balance\":\"%s\",\"endpoints\":[", u->balance->name);
-    for (size_t i = 0; i < set->count; i++) {
-        if (i) buffer_put_char(to, ',');
-        put_endpoint(to, set->items[i]);
+    buffer_printf(to, ",\"balance\":\"%s\",\"active\":%llu,\"queued\":%u,\"panic\":%s",
+                  u->balance->name, (unsigned long long)active, load32(&u->queued),
+                  r->is_in_panic ? "true" : "false");
+    put_text(to, "trouble", r->trouble);
+    buffer_puts(to, ",\"endpoints\":[");
+    LIST_EACH (it, &r->members) {
+        buffer_puts(to, separator);
+        put_member(to, container_of(it, struct member, link));
+        separator = ",";
     }
     buffer_puts(to, "]}");
 }
@@ -55,18 +102,73 @@ void gate_put_upstreams(struct gate *g, struct buffer *to)
     buffer_put_char(to, ']');
 }
 
-/* ---- metrics ---- */
+/* ---- metrics of endpoints ---- */
+
+static uint64_t count_requests(const struct member *m)
+{
+    return load(&m->endpoint->live->requests);
+}
+
+static uint64_t count_active(const struct member *m)
+{
+    return load32(&m->endpoint->live->active);
+}
+
+static uint64_t count_connections(const struct member *m)
+{
+    return load32(&m->endpoint->live->connections);
+}
+
+static uint64_t count_in_a_row(const struct member *m)
+{
+    return load32(&m->endpoint->live->failures);
+}
+
+static uint64_t count_failed(const struct member *m)
+{
+    return load(&m->endpoint->live->failed);
+}
+
+static uint64_t count_ejections(const struct member *m)
+{
+    return m->ejection_count;
+}
+
+static uint64_t count_checks(const struct member *m)
+{
+    return m->check_count;
+}
+
+static uint64_t count_bad_checks(const struct member *m)
+{
+    return m->check_failures;
+}
+
+static uint64_t is_ready(const struct member *m)
+{
+    return m->state == ENDPOINT_READY;
+}
 
 static const struct {
     const char *name;
     const char *type;
     const char *help;
-    uint64_t (*count)(const struct endpoint *e);
+    uint64_t (*count)(const struct member *m);
 } families[] = {
+    { "wharfgate_endpoint_ready", "gauge", "Does the endpoint get requests? 1 or 0.", is_ready },
     { "wharfgate_endpoint_requests_total", "counter", "Attempts at an endpoint.", count_requests },
     { "wharfgate_endpoint_active", "gauge", "Requests in progress at an endpoint.", count_active },
+    { "wharfgate_endpoint_connections", "gauge", "Connections to an endpoint.", count_connections },
     { "wharfgate_endpoint_failures_in_a_row", "gauge",
-      "Failures of an endpoint since it last answered.", count_failures },
+      "Failures of an endpoint since it last answered well.", count_in_a_row },
+    { "wharfgate_endpoint_failures_total", "counter",
+      "Attempts at an endpoint that failed, or were answered 500 and above.", count_failed },
+    { "wharfgate_endpoint_ejections_total", "counter", "How often an endpoint was ejected.",
+      count_ejections },
+    { "wharfgate_endpoint_checks_total", "counter", "Health checks of an endpoint that ended.",
+      count_checks },
+    { "wharfgate_endpoint_checks_failed_total", "counter", "Of them, those that found it unwell.",
+      count_bad_checks },
 };
 
 static void put_sample(struct buffer *to, const char *name, struct slice upstream,
@@ -88,13 +190,12 @@ static void put_family(const struct plan *p, size_t family, struct buffer *to)
     size_t      count = 0;
     stats_put_family(to, name, families[family].type, families[family].help);
     for (size_t i = 0; i < p->upstream_count; i++) {
-        const struct upstream     *u = p->upstreams[i];
-        const struct endpoint_set *set = atomic_load(&u->set);
-        for (size_t k = 0; k < set->count; k++) {
-            const struct endpoint *e = set->items[k];
-            uint64_t               value = families[family].count(e);
+        const struct upstream *u = p->upstreams[i];
+        LIST_EACH (it, &u->roster->members) {
+            const struct member *m = container_of(it, struct member, link);
+            uint64_t             value = families[family].count(m);
             if (count++ < p->settings->metrics.max_series)
-                put_sample(to, name, slice_of(u->name), slice_of(e->text), value);
+                put_sample(to, name, slice_of(u->name), slice_of(m->endpoint->identity), value);
             else
                 others += value;
         }
@@ -103,8 +204,60 @@ static void put_family(const struct plan *p, size_t family, struct buffer *to)
         put_sample(to, name, S("_other"), S("_other"), others);
 }
 
+/* ---- metrics of upstreams: bounded by the configuration, as their series are ---- */
+
+static uint64_t count_queued(const struct upstream *u)
+{
+    return load32(&u->queued);
+}
+
+static uint64_t is_in_panic(const struct upstream *u)
+{
+    return u->roster->is_in_panic;
+}
+
+static uint64_t count_changes(const struct upstream *u)
+{
+    return u->roster->change_count;
+}
+
+static uint64_t has_trouble(const struct upstream *u)
+{
+    return u->roster->trouble[0] != 0;
+}
+
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+    uint64_t (*count)(const struct upstream *u);
+} upstream_families[] = {
+    { "wharfgate_upstream_queued", "gauge", "Requests that wait now, by upstream.", count_queued },
+    { "wharfgate_upstream_panic", "gauge",
+      "Are so many endpoints ejected that it counts for nothing? 1 or 0.", is_in_panic },
+    { "wharfgate_upstream_state_changes_total", "counter",
+      "Changes of endpoints' states, by upstream.", count_changes },
+    { "wharfgate_upstream_discovery_trouble", "gauge",
+      "Is the list of endpoints old, since they cannot be looked up? 1 or 0.", has_trouble },
+};
+
+static void put_upstream_family(const struct plan *p, size_t family, struct buffer *to)
+{
+    const char *name = upstream_families[family].name;
+    uint32_t    most = p->settings->metrics.max_series;
+    stats_put_family(to, name, upstream_families[family].type, upstream_families[family].help);
+    for (size_t i = 0; i < p->upstream_count && i < most; i++) {
+        struct buffer label = BUFFER_INIT;
+        stats_put_label(&label, "upstream", slice_of(p->upstreams[i]->name));
+        stats_put_sample(to, name, label.data, upstream_families[family].count(p->upstreams[i]));
+        buffer_reset(&label);
+    }
+}
+
 void gate_put_endpoint_metrics(struct gate *g, struct buffer *to)
 {
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         put_family(g->current, i, to);
+    for (size_t i = 0; i < sizeof(upstream_families) / sizeof(upstream_families[0]); i++)
+        put_upstream_family(g->current, i, to);
 }

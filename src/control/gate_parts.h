@@ -5,6 +5,8 @@
 #pragma once
 
 #include "control/gate.h"
+#include "control/prober.h"
+#include "io/dns.h"
 
 struct reload_record {
     uint64_t ok_count;
@@ -29,6 +31,8 @@ struct gate {
     struct snapshot      kept;    /* at a start: what the process before was built from */
     struct file_watch    watch;
     struct expiries      certificates;
+    struct dns          *dns; /* from the first configuration on */
+    struct prober        prober;
     struct reload_record reloads;
     uint64_t             generation;
     unsigned             plans_alive;
@@ -70,6 +74,14 @@ void gate_put_metrics(struct gate *g, struct buffer *to);
 /* ---- gate_endpoints.c ---- */
 void gate_put_upstreams(struct gate *g, struct buffer *to);
 void gate_put_endpoint_metrics(struct gate *g, struct buffer *to);
+
+/* ---- gate_upstreams.c ---- */
+/* plan_maker.begin_upstream, .end_upstream. */
+void gate_begin_upstream(void *gate, struct upstream *u);
+void gate_end_upstream(void *gate, struct upstream *u);
+/* After a plan was published: those that it does not name rest. */
+void gate_settle_upstreams(struct gate *g);
+bool gate_configure_dns(struct gate *g, const struct dns_settings *s, struct error *e);
 
 /* ---- gate_logs.c ---- */
 bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);

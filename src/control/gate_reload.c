@@ -170,6 +170,18 @@ static void prepare_crew(struct gate *g, const struct settings *s)
     unsigned count = s->workers ? s->workers : cpus > 0 ? (unsigned)cpus : 1;
     crew_init(&g->crew, count, &g->mailbox);
     g->maker.worker_count = count;
+    prober_init(&g->prober, g->loop, count);
+}
+
+/* What plans are built with, by the first of them. */
+static bool prepare(struct gate *g, const struct settings *s, struct conf_report *report)
+{
+    struct conf_place at = { .file = g->options.config_path, .line = 1, .column = 1 };
+    struct error      e;
+    prepare_crew(g, s);
+    if (gate_configure_dns(g, &s->discovery.dns, &e)) return true;
+    conf_report_add(report, CONF_ERROR, &at, "names cannot be looked up: %s", e.text);
+    return false;
 }
 
 static void record(struct gate *g, enum reload_cause cause, bool is_ok,
@@ -209,6 +221,14 @@ static bool get_ready(struct gate *g, enum reload_cause cause, const struct sett
     return false;
 }
 
+/* Every name is looked up anew, where the new configuration says. */
+static void move_dns(struct gate *g, const struct settings *s)
+{
+    struct error e;
+    if (!gate_configure_dns(g, &s->discovery.dns, &e))
+        log_error(&g->log, "names are looked up as before: %s", e.text);
+}
+
 static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
                     struct conf_report *report)
 {
@@ -216,8 +236,12 @@ static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
         plan_free(p);
         return false;
     }
+    const struct settings *before = g->current ? g->current->settings : p->settings;
+    bool is_elsewhere = !conf_same_dns(&before->discovery.dns, &p->settings->discovery.dns);
     g->generation = p->generation;
     publish(g, p);
+    gate_settle_upstreams(g);
+    if (is_elsewhere) move_dns(g, p->settings);
     gate_apply_log_level(g, p->settings);
     return true;
 }
@@ -228,10 +252,11 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
     struct plan_outcome outcome;
     struct settings    *s = load(g, cause, files, report);
     if (!s) return NULL;
-    if (cause == RELOAD_START)
-        prepare_crew(g, s);
-    else if (!is_start(cause))
-        conf_report_restart(g->current->settings, s, report);
+    if (cause == RELOAD_START && !prepare(g, s, report)) {
+        settings_free(s);
+        return NULL;
+    }
+    if (!is_start(cause)) conf_report_restart(g->current->settings, s, report);
     g->maker.reads_kept = cause == RELOAD_KEPT;
     /* In another's place a new file that is expired does not replace a good one either. */
     g->maker.takes_expired =

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
 	src/control/announce.c src/control/announce.h \
+	src/control/body_regex.c \
 	src/control/credentials.c src/control/credentials.h \
 	src/control/crew.c src/control/crew.h \
 	src/control/expiries.c src/control/expiries.h \
@@ -10,6 +11,7 @@ src_libwharfgate_a_SOURCES += \
 	src/control/gate_endpoints.c \
 	src/control/gate_logs.c \
 	src/control/gate_metrics.c \
+	src/control/gate_upstreams.c \
 	src/control/gate_reload.c \
 	src/control/manifest.c src/control/manifest.h \
 	src/control/open_file.c src/control/open_file.h \
@@ -19,6 +21,10 @@ src_libwharfgate_a_SOURCES += \
 	src/control/plan_tls.c \
 	src/control/plan_upstreams.c \
 	src/control/privileged.c src/control/privileged.h \
+	src/control/prober.c src/control/prober.h src/control/prober_parts.h \
+	src/control/probe_conn.c \
+	src/control/probe_grpc.c \
+	src/control/probe_http.c \
 	src/control/registry.c src/control/registry.h \
 	src/control/snapshot.c src/control/snapshot.h \
 	src/control/sockets.c src/control/sockets.h \

@@ -33,7 +33,12 @@ struct plan_maker {
     struct mailbox    *control; /* where the admin origin asks */
     void (*ask)(struct admin_ask *ask, void *control);
     void (*on_unused)(struct plan *p); /* any thread */
-    void                         *on_unused_arg;
+    void *on_unused_arg;
+    /* An upstream was made, or is about to be freed: its endpoints are found, or no longer.
+     * NULL: they are not (check). */
+    void (*begin_upstream)(void *gate, struct upstream *u);
+    void (*end_upstream)(void *gate, struct upstream *u);
+    void                         *gate;
     unsigned                      worker_count;
     struct tls_ticket_keys       *ticket_keys;
     const struct origin_override *overrides;

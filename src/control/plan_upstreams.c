@@ -7,11 +7,14 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "control/plan_parts.h"
+#include "io/resolve.h"
 
 static void free_upstream(struct registry_item *item, void *arg)
 {
-    struct upstream *u = item->object;
-    registry_give_slot(arg, u->slot);
+    struct plan_maker *m = arg;
+    struct upstream   *u = item->object;
+    if (m->end_upstream) m->end_upstream(m->gate, u);
+    registry_give_slot(m->registry, u->slot);
     upstream_free(u);
 }
 
@@ -85,7 +88,8 @@ static struct registry_item *find_or_make(struct build *b, const struct upstream
     ub->slot = registry_take_slot(r);
     struct upstream *u = upstream_new(s, ub, &e);
     if (u) {
-        item = registry_add(r, REGISTRY_UPSTREAM, buffer_slice(&key), u, free_upstream, r);
+        item = registry_add(r, REGISTRY_UPSTREAM, buffer_slice(&key), u, free_upstream, b->maker);
+        if (b->maker->begin_upstream) b->maker->begin_upstream(b->maker->gate, u);
     } else {
         registry_give_slot(r, ub->slot);
         conf_report_add(b->report, CONF_ERROR, &s->at, "upstream %.*s: %s", SLICE_ARG(s->name),
@@ -94,6 +98,25 @@ static struct registry_item *find_or_make(struct build *b, const struct upstream
 out:
     buffer_reset(&key);
     return item;
+}
+
+/* Only told: a name may be known where and when the gateway runs, and it waits for that. */
+static void try_names(struct build *b, const struct upstream_settings *s)
+{
+    struct address found;
+    struct slice   host;
+    struct error   e;
+    uint16_t       port;
+    size_t         count;
+    for (size_t i = 0; i < s->server_count; i++) {
+        const struct server_settings *server = &s->servers[i];
+        if (!server->address.len || !address_split(server->address, &host, &port)) continue;
+        if (address_parse(&found, server->address, &b->plan->arena, &e)) continue;
+        host = arena_copy(&b->plan->arena, host);
+        if (!address_resolve(host.data, port, &found, 1, &count, &e))
+            conf_report_add(b->report, CONF_WARNING, &server->at, "upstream %.*s: %s here and now",
+                            SLICE_ARG(s->name), e.text);
+    }
 }
 
 static void build_one(struct build *b, const struct upstream_settings *s)
@@ -106,6 +129,7 @@ static void build_one(struct build *b, const struct upstream_settings *s)
              .keep_alive_ms = all->timeouts.upstream_keep_alive,
              .limits = b->plan->limits,
     };
+    if (!b->maker->crew) try_names(b, s);
     if (s->tls && !read_tls(b, s, &tls)) return;
     if (s->tls) ub.tls = &tls;
     ub.series =

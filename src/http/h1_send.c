@@ -112,7 +112,10 @@ static void send_request_head(struct h1_codec *c, const struct http_head *head)
     framing.is_chunked = c->send == H1_SEND_CHUNKED;
     framing.expects_continue = head->expects_continue && head->body_bytes != 0;
     framing.accepts_trailers = head->accepts_trailers;
-    if (head->upgrade.len) framing.connection = H1_CONNECTION_UPGRADE;
+    if (head->upgrade.len)
+        framing.connection = H1_CONNECTION_UPGRADE;
+    else if (c->is_last)
+        framing.connection = H1_CONNECTION_CLOSE;
     c->is_head_method = head->method == HTTP_HEAD;
     c->asks_upgrade = head->upgrade.len != 0;
     c->receive = H1_RECEIVE_HEAD;

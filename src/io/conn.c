@@ -267,6 +267,19 @@ void conn_free_closed(struct loop *l)
     }
 }
 
+const char *conn_fault_text(const struct conn *c, enum conn_fault fault)
+{
+    if (c->connect_errno == EMFILE || c->connect_errno == ENFILE)
+        return "the gate is out of file descriptors";
+    switch (fault) {
+    case CONN_CONNECT_REFUSED: return "connect_refused";
+    case CONN_CONNECT_FAILED: return "connect_failed";
+    case CONN_TLS_FAILED: return c->tls ? tls_failure(c->tls) : "tls_failed";
+    case CONN_RESET: return "connection_reset";
+    }
+    return "connection_failed";
+}
+
 void conn_peer(const struct conn *c, struct address *a)
 {
     struct sockaddr_storage sa;

@@ -146,6 +146,10 @@ void conn_shutdown_write(struct conn *c);
  * peer sees that it was cut off. */
 void conn_close(struct conn *c, bool is_reset);
 
+/* Of on_fault, as a constant phrase with underscores; in words where it is TLS's, or where the
+ * gate itself lacks something ("the gate is ..."). */
+const char *conn_fault_text(const struct conn *c, enum conn_fault fault);
+
 /* The address of the other end as the kernel knows it. */
 void conn_peer(const struct conn *c, struct address *a);
 void conn_local(const struct conn *c, struct address *a);

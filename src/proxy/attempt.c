@@ -4,24 +4,22 @@
  */
 #include "proxy/attempt.h"
 
+#include "conf/types.h"
 #include "io/proxy_protocol.h"
+#include "proxy/affinity.h"
+#include "proxy/attempt_parts.h"
 #include "proxy/downstream.h"
 #include "proxy/tunnel.h"
-
-static struct upstream *upstream_of(const struct attempt *a)
-{
-    return a->x->route->upstream;
-}
 
 /* The endpoint has one request less. Called once an attempt. */
 static void leave_endpoint(struct attempt *a)
 {
     if (!a->endpoint) return;
-    atomic_fetch_sub_explicit(&a->endpoint->live.active, 1, memory_order_relaxed);
+    upstream_client_leave(&a->x->worker->upstreams, upstream_of(a), a->endpoint);
     a->endpoint = NULL;
 }
 
-static void count(struct attempt *a, unsigned status)
+void attempt_count(struct attempt *a, unsigned status)
 {
     struct exchange *x = a->x;
     struct series   *s = stats_upstream(x->worker->stats, upstream_of(a)->series);
@@ -31,7 +29,7 @@ static void count(struct attempt *a, unsigned status)
 }
 
 /* Lets go of the stream and the endpoint. */
-static void release(struct attempt *a)
+void attempt_release(struct attempt *a)
 {
     upstream_client_cancel(&a->wait);
     struct http_stream *s = a->stream;
@@ -40,91 +38,36 @@ static void release(struct attempt *a)
     leave_endpoint(a);
 }
 
-/* ---- what to do when it comes to nothing ---- */
+/* ---- how the endpoint did ---- */
 
-/* Was anything given to the replica that it may have acted on? */
-static bool may_have_acted(const struct attempt *a, enum http_reset why)
+/* Of a response that is cut short later, its head was a success. */
+void attempt_note_success(struct attempt *a)
 {
-    return a->started_ns && why != HTTP_RESET_UNPROCESSED;
+    uint64_t now_ns = a->x->worker->loop->clock.now_ns;
+    endpoint_note_success(a->endpoint, (now_ns - a->started_ns) / 1000, now_ns);
 }
 
-static bool may_retry(const struct attempt *a, enum http_reset why)
+void attempt_note_failure(struct attempt *a)
 {
-    const struct exchange *x = a->x;
-    if (a->has_response || !x->is_held_whole) return false;
-    return !may_have_acted(a, why) || http_method_is_idempotent(x->request->method);
+    struct upstream *u = upstream_of(a);
+    uint32_t         most = u->settings->outlier_ejection.consecutive_failures;
+    uint32_t in_a_row = endpoint_note_failure(a->endpoint, a->x->worker->loop->clock.now_ns);
+    if (most && in_a_row >= most && u->on_suspect) u->on_suspect(u);
 }
 
-static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh);
-
-/* A kept-alive connection that the replica closed just then is nobody's failure: the
- * fresh connection that follows, to the same one, is not counted as a retry. */
-static void repeat(struct attempt *a)
-{
-    struct endpoint *e = a->endpoint;
-    release(a);
-    attempt_at(a->x, e, true);
-}
-
-/* The replica promised that it did nothing, and there is no other: on a new connection. */
-static bool ask_again(struct attempt *a)
-{
-    struct exchange *x = a->x;
-    if (!a->started_ns || x->retries >= upstream_of(a)->retries) return false;
-    x->retries++;
-    counter_add(&x->worker->stats->upstream_retries, 1);
-    repeat(a);
-    return true;
-}
-
-/* Goes to another endpoint; false when none is left, or no more tries are. */
-static bool go_elsewhere(struct attempt *a)
-{
-    struct exchange *x = a->x;
-    if (x->retries >= upstream_of(a)->retries) return false;
-    balance_tried(&x->ask, a->endpoint);
-    struct endpoint *e = upstream_client_choose(&x->worker->upstreams, upstream_of(a), &x->ask);
-    if (!e) return false;
-    x->retries++;
-    counter_add(&x->worker->stats->upstream_retries, 1);
-    count(a, 0);
-    release(a);
-    attempt_at(x, e, true);
-    return true;
-}
-
-static void warn(const struct attempt *a, const char *what, const char *why)
+void attempt_warn(const struct attempt *a, const char *what, const char *why)
 {
     struct worker *w = a->x->worker;
     log_bounded(w->log, &w->log_budget, w->loop->clock.now_ms, LOG_LEVEL_WARN,
                 "upstream %s: %s %s: %s", upstream_of(a)->name, a->endpoint->text, what, why);
 }
 
-/* The try failed before a response: another one, or the answer `status`. */
-static void give_up_or_retry(struct attempt *a, enum http_reset why, unsigned status,
-                             const char *reason)
-{
-    bool is_allowed = may_retry(a, why);
-    bool was_idle = why == HTTP_RESET_CLOSED || why == HTTP_RESET_UNPROCESSED;
-    if (is_allowed && a->is_reused && was_idle) {
-        repeat(a);
-        return;
-    }
-    if (a->x->state != EXCHANGE_TUNNEL)
-        atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
-    if (is_allowed && go_elsewhere(a)) return;
-    if (is_allowed && why == HTTP_RESET_UNPROCESSED && ask_again(a)) return;
-    count(a, 0);
-    release(a);
-    exchange_fail(a->x, status, reason);
-}
-
 /* The replica's answer is of no use. */
 static void give_up(struct attempt *a, unsigned status, const char *reason)
 {
-    count(a, 0);
+    attempt_count(a, 0);
     http_stream_reset(a->stream);
-    release(a);
+    attempt_release(a);
     exchange_fail(a->x, status, reason);
 }
 
@@ -141,16 +84,32 @@ static void begin_tunnel(struct attempt *a, struct http_head *head)
     a->has_sent_end = false;
     const char *fault = tunnel_begin(a->x, head);
     if (!fault) return;
-    warn(a, "sent a bad 101", fault);
+    attempt_warn(a, "sent a bad 101", fault);
     give_up(a, 502, fault);
+}
+
+/* One that `retry_on` names? */
+static bool is_bad_status(const struct attempt *a, unsigned status)
+{
+    const struct upstream_settings *s = upstream_of(a)->settings;
+    if (!(upstream_of(a)->retry_on >> RETRY_STATUS & 1)) return false;
+    for (size_t i = 0; i < s->retry_on.count; i++) {
+        struct slice one = s->retry_on.items[i];
+        if (conf_retry_bit(one) == 1u << RETRY_STATUS && conf_status_fits(one, status)) return true;
+    }
+    return false;
 }
 
 static void on_head(struct http_stream *s, struct http_head *head)
 {
     struct attempt  *a = of_stream(s);
     struct exchange *x = a->x;
-    atomic_store_explicit(&a->endpoint->live.failures, 0, memory_order_relaxed);
     x->first_byte_ns = x->worker->loop->clock.now_ns;
+    if (head->status >= 500)
+        attempt_note_failure(a);
+    else
+        attempt_note_success(a);
+    if (is_bad_status(a, head->status) && attempt_retry_status(a)) return;
     if (head->status == 101) {
         begin_tunnel(a, head);
         return;
@@ -160,6 +119,7 @@ static void on_head(struct http_stream *s, struct http_head *head)
         return;
     }
     a->has_response = true;
+    affinity_respond(x, head);
     exchange_respond(x, head);
 }
 
@@ -188,8 +148,8 @@ static void on_end(struct http_stream *s)
         tunnel_replica_ended(x);
         return;
     }
-    count(a, x->status);
-    release(a);
+    attempt_count(a, x->status);
+    attempt_release(a);
     exchange_respond_end(x, a->trailers);
 }
 
@@ -209,15 +169,19 @@ static void on_reset(struct http_stream *s, enum http_reset why)
 {
     struct attempt *a = of_stream(s);
     if (!a->is_reused || (why != HTTP_RESET_CLOSED && why != HTTP_RESET_UNPROCESSED))
-        warn(a, "broke off", reset_text(why));
-    give_up_or_retry(a, why, 502, reset_text(why));
+        attempt_warn(a, "broke off", reset_text(why));
+    const struct failure f = { why, why == HTTP_RESET_UNPROCESSED ? RETRY_CONNECT : RETRY_RESET,
+                               502, reset_text(why), false };
+    attempt_give_up(a, &f);
 }
 
 static void on_invalid(struct http_stream *s, const struct http_fault *fault)
 {
     struct attempt *a = of_stream(s);
-    warn(a, "sent a malformed response", fault->reason);
-    give_up_or_retry(a, HTTP_RESET_MALFORMED, 502, reset_text(HTTP_RESET_MALFORMED));
+    attempt_warn(a, "sent a malformed response", fault->reason);
+    const struct failure f = { HTTP_RESET_MALFORMED, RETRY_MALFORMED, 502,
+                               reset_text(HTTP_RESET_MALFORMED), true };
+    attempt_give_up(a, &f);
 }
 
 static void on_sent(struct http_stream *s, size_t sent_bytes)
@@ -276,15 +240,21 @@ static void on_failed(struct upstream_wait *w, enum conn_fault fault, const char
     struct attempt *a = container_of(w, struct attempt, wait);
     bool is_timeout = fault == CONN_CONNECT_FAILED && slice_eq(slice_of(why), S("connect_timeout"));
     if (slice_eq(slice_of(why), S("upgrade_unsupported"))) { /* no fault of the replica's */
-        warn(a, "speaks HTTP/2 and takes no WebSocket over it", why);
-        count(a, 0);
-        release(a);
+        attempt_warn(a, "speaks HTTP/2 and takes no WebSocket over it", why);
+        attempt_count(a, 0);
+        attempt_release(a);
         exchange_fail(a->x, 502, why);
         return;
     }
-    warn(a, "cannot be connected to", why);
-    const char *reason = is_timeout ? "connect_timeout" : "connect_failed";
-    give_up_or_retry(a, HTTP_RESET_UNPROCESSED, is_timeout ? 504 : 502, reason);
+    attempt_warn(a, "cannot be connected to", why);
+    const struct failure f = {
+        .why = HTTP_RESET_UNPROCESSED,
+        .kind = RETRY_CONNECT,
+        .status = is_timeout ? 504 : 502,
+        .reason = is_timeout ? "connect_timeout" : "connect_failed",
+        .needs_other = is_timeout,
+    };
+    attempt_give_up(a, &f);
 }
 
 static const struct upstream_wait_ops wait_ops = { on_stream, on_failed };
@@ -301,7 +271,7 @@ static struct slice make_preamble(struct exchange *x, enum setting_proxy_protoco
     return slice_make(text, len);
 }
 
-static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh)
+void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh)
 {
     struct upstream *up = x->route->upstream;
     struct attempt  *a = arena_zalloc(&x->arena, sizeof(*a));
@@ -314,29 +284,20 @@ static void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fres
     a->wait.must_be_recent = !http_method_is_idempotent(x->request->method);
     a->wait.is_upgrade = x->request->upgrade.len != 0;
     a->wait.preamble = make_preamble(x, up->proxy_protocol);
-    atomic_fetch_add_explicit(&e->live.active, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&e->live.requests, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->live->requests, 1, memory_order_relaxed);
     x->attempt = a;
     x->endpoint = e;
+    x->first_byte_ns = 0;
     exchange_enter(x, EXCHANGE_ATTEMPT);
     struct http_stream *s = upstream_client_acquire(&x->worker->upstreams, up, e, &a->wait);
     if (s) on_stream(&a->wait, s);
 }
 
-void attempt_start(struct exchange *x)
-{
-    struct endpoint *e = upstream_client_choose(&x->worker->upstreams, x->route->upstream, &x->ask);
-    if (e)
-        attempt_at(x, e, false);
-    else
-        exchange_fail(x, 503, "no_endpoint");
-}
-
 void attempt_timed_out(struct attempt *a)
 {
     if (!a || !a->endpoint) return;
-    atomic_fetch_add_explicit(&a->endpoint->live.failures, 1, memory_order_relaxed);
-    warn(a, "does not answer", "response_timeout");
+    attempt_note_failure(a);
+    attempt_warn(a, "does not answer", "response_timeout");
     if (a->stream) upstream_stream_distrust(a->stream);
 }
 
@@ -365,18 +326,20 @@ void attempt_consumed(struct attempt *a, size_t bytes)
 
 void attempt_finish(struct attempt *a)
 {
-    count(a, a->x->status);
-    release(a);
+    attempt_count(a, a->x->status);
+    attempt_release(a);
 }
 
-void attempt_cancel(struct attempt *a)
+void attempt_cancel(struct exchange *x)
 {
+    struct attempt *a = x->attempt;
+    upstream_client_unqueue(&x->turn);
     if (!a || !a->endpoint) return;
     if (a->stream) {
-        count(a, 0);
+        attempt_count(a, 0);
         http_stream_reset(a->stream);
     }
-    release(a);
+    attempt_release(a);
 }
 
 size_t attempt_backlog(const struct attempt *a)

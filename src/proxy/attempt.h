@@ -21,8 +21,14 @@ struct attempt {
     bool                 has_response; /* its head was relayed */
 };
 
-/* Chooses an endpoint and goes for it. */
+/* Chooses an endpoint and goes for it, or waits for one. */
 void attempt_start(struct exchange *x);
+/* What the exchange waited for did not come, or its pause is over. */
+void attempt_wait_over(struct exchange *x);
+/* May another attempt follow if this one takes too long? */
+bool attempt_may_follow(const struct exchange *x);
+/* try_timeout has passed: goes elsewhere, or lets it go on. False: that was not why. */
+bool attempt_try_again(struct exchange *x);
 /* The replica let a deadline pass: noted against it and told. Accepts NULL. */
 void attempt_timed_out(struct attempt *a);
 /* Might the request, now that it was sent, be sent again, if its body is held? */
@@ -35,7 +41,9 @@ void attempt_body_end(struct attempt *a);
 void attempt_consumed(struct attempt *a, size_t bytes);
 /* Both sides of its tunnel have ended: lets go of it. */
 void attempt_finish(struct attempt *a);
-/* Lets go of it: breaks off what is running. Accepts NULL. */
-void attempt_cancel(struct attempt *a);
+/* Nothing more comes of it: breaks off what is running, and waits no more. */
+void attempt_cancel(struct exchange *x);
+/* The exchange is about to be freed: so may be the endpoints that it tried. */
+void attempt_forget(struct exchange *x);
 /* Bytes of the request's body that the replica has not taken yet. */
 size_t attempt_backlog(const struct attempt *a);

@@ -4,86 +4,17 @@
  */
 #include "proxy/exchange.h"
 
-#include <assert.h>
-
 #include "proxy/attempt.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange_log.h"
 #include "proxy/forward.h"
 #include "proxy/tunnel.h"
 
-/* An answer of our own waits so long for a next piece of the request's short body, so
- * that the connection can be kept. */
-enum { AWAIT_MS = 1000 };
-
-/* ---- states ---- */
-
-#define TO(state) (1u << (state))
-
-static const unsigned legal_moves[EXCHANGE_STATE_COUNT] = {
-    [EXCHANGE_READ_HEAD] = TO(EXCHANGE_ROUTE) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_ROUTE] = TO(EXCHANGE_REQUEST_FILTERS) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_REQUEST_FILTERS] =
-        TO(EXCHANGE_ATTEMPT) | TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_ATTEMPT] = TO(EXCHANGE_RESPONSE_HEAD) | TO(EXCHANGE_ATTEMPT) |
-                         TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_RESPONSE_HEAD] = TO(EXCHANGE_RELAY) | TO(EXCHANGE_TUNNEL) | TO(EXCHANGE_ATTEMPT) |
-                               TO(EXCHANGE_REPLY_LOCAL) | TO(EXCHANGE_DONE),
-    [EXCHANGE_RELAY] = TO(EXCHANGE_DONE),
-    [EXCHANGE_TUNNEL] = TO(EXCHANGE_DONE),
-    [EXCHANGE_REPLY_LOCAL] = TO(EXCHANGE_DONE),
-};
-
-const struct timeout_settings *exchange_timeouts(const struct exchange *x)
-{
-    return &x->route->policy->timeouts;
-}
-
-/* Is it the client whose bytes are awaited? */
-static bool awaits_body(const struct exchange *x)
-{
-    if (x->request_ended) return false;
-    return x->state == EXCHANGE_REPLY_LOCAL
-               ? x->reply.head != NULL
-               : x->state == EXCHANGE_RESPONSE_HEAD && x->consumed_bytes == x->received_bytes;
-}
-
-static uint64_t deadline_ms(const struct exchange *x)
-{
-    const struct timeout_settings *t = exchange_timeouts(x);
-    switch (x->state) {
-    case EXCHANGE_REQUEST_FILTERS: return t->response_header;
-    case EXCHANGE_RESPONSE_HEAD: return awaits_body(x) ? t->body_idle : t->response_header;
-    case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
-    case EXCHANGE_TUNNEL:
-        return x->request_ended || x->response_ended ? t->write_idle : t->tunnel_idle;
-    case EXCHANGE_REPLY_LOCAL:
-        if (awaits_body(x)) return t->body_idle < AWAIT_MS ? t->body_idle : AWAIT_MS;
-        return x->is_origin_waiting ? t->response_header : t->write_idle;
-    default: return 0; /* others' deadlines: the connection's, the connecting one's */
-    }
-}
-
-void exchange_progress(struct exchange *x)
-{
-    uint64_t after_ms = deadline_ms(x);
-    if (after_ms)
-        deadline_set(x->worker->loop, &x->deadline, after_ms);
-    else
-        deadline_clear(&x->deadline);
-}
-
-void exchange_enter(struct exchange *x, enum exchange_state state)
-{
-    assert(legal_moves[x->state] & TO(state));
-    x->state = state;
-    exchange_progress(x);
-}
-
 /* ---- the end ---- */
 
 static void free_exchange(struct exchange *x)
 {
+    attempt_forget(x);
     plan_use_unref(x->worker, x->use);
     buffer_reset(&x->held);
     arena_reset(&x->arena);
@@ -107,7 +38,7 @@ static void finish(struct exchange *x)
     if (x->state == EXCHANGE_TUNNEL) counter_move(&w->stats->tunnels_active, -1);
     x->state = EXCHANGE_DONE;
     deadline_remove(&x->deadline);
-    attempt_cancel(x->attempt);
+    attempt_cancel(x);
     abandon_origin(x);
     exchange_log(x);
     counter_move(&w->stats->requests_active, -1);
@@ -224,6 +155,17 @@ static void send_reply(struct exchange *x)
     finish_if_sent(x);
 }
 
+/* No head of a response, or no more of the request, in time. */
+static void await_no_more(struct exchange *x)
+{
+    bool is_client = exchange_awaits_body(x);
+    x->is_late = is_client;
+    if (!is_client && x->state == EXCHANGE_RESPONSE_HEAD && attempt_try_again(x)) return;
+    if (!is_client) attempt_timed_out(x->attempt);
+    attempt_cancel(x);
+    exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
+}
+
 static void on_deadline(struct deadline *d)
 {
     struct exchange *x = container_of(d, struct exchange, deadline);
@@ -241,12 +183,10 @@ static void on_deadline(struct deadline *d)
             send_reply(x); /* the rest of the request is not worth more waiting */
         else
             break_off(x, "write_timeout");
+    } else if (x->state == EXCHANGE_WAIT) {
+        attempt_wait_over(x);
     } else {
-        bool is_client = awaits_body(x);
-        x->is_late = is_client;
-        if (!is_client) attempt_timed_out(x->attempt);
-        attempt_cancel(x->attempt);
-        exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
+        await_no_more(x);
     }
     conn_flush_all(l);
 }
@@ -270,7 +210,7 @@ void exchange_send_local(struct exchange *x, struct http_head *head, struct slic
         exchange_progress(x);
     else
         exchange_enter(x, EXCHANGE_REPLY_LOCAL);
-    attempt_cancel(x->attempt);
+    attempt_cancel(x);
     http_stream_consumed(x->stream, x->received_bytes - x->consumed_bytes);
     x->consumed_bytes = x->received_bytes;
     if (!is_worth_awaiting(x)) send_reply(x);

@@ -20,6 +20,8 @@ enum exchange_state {
     EXCHANGE_READ_HEAD,       /* awaits the head; the connection's header deadline */
     EXCHANGE_ROUTE,           /* awaits nothing: the route is being looked up */
     EXCHANGE_REQUEST_FILTERS, /* awaits a filter that paused; its own deadline */
+    EXCHANGE_WAIT,            /* awaits an endpoint, a turn, or the time of a retry: x->wait; its
+                                 own deadline */
     EXCHANGE_ATTEMPT,         /* awaits a connection to an endpoint; connect deadline */
     EXCHANGE_RESPONSE_HEAD,   /* awaits the response's head, and may be sending the body:
                                  body_idle while the client is to send, response_header after */
@@ -34,6 +36,13 @@ enum exchange_state {
 };
 
 enum { EXCHANGE_HELD_MAX = 64 * 1024, EXCHANGE_FILTERS_MAX = 16 };
+
+/* What EXCHANGE_WAIT is about. */
+enum exchange_wait {
+    WAIT_ENDPOINT, /* none is ready */
+    WAIT_TURN,     /* all are at a limit */
+    WAIT_PAUSE,    /* before another attempt */
+};
 
 /* An answer of our own that waits for the request's end. */
 struct local_reply {
@@ -53,6 +62,9 @@ struct exchange {
     struct deadline          deadline;
     struct list              link; /* worker.ended */
     struct balance_ask       ask;
+    struct upstream_turn     turn;
+    enum exchange_wait       wait;
+    uint64_t                 wait_until_ms; /* loop clock */
     enum exchange_state      state;
 
     struct buffer             held; /* of the request's body, for sending (again) */
@@ -65,31 +77,34 @@ struct exchange {
     struct slice   request_id;
     struct slice   host;
     struct slice   websocket_key; /* that the replica sees */
+    struct slice   new_token;     /* for the cookie of sticky; empty: it is right as it is */
     void          *filter_states[EXCHANGE_FILTERS_MAX];
     void          *origin_state;
 
-    uint64_t received_bytes;      /* of the request's body */
-    uint64_t consumed_bytes;      /* of them, gone on or dropped */
-    uint64_t response_bytes;      /* of body, given to the client's stream */
-    int64_t  response_body_bytes; /* as its head said: -1 unknown */
-    uint64_t started_ns;          /* the head was there */
-    uint64_t body_ns;             /* the body began */
-    uint64_t attempt_ns;          /* the present attempt has a stream */
-    uint64_t connect_us;
-    uint64_t first_byte_ns;
-    uint16_t status; /* sent; 0: none yet */
-    uint16_t retries;
-    uint8_t  filter_next; /* the request filter to run next */
-    uint8_t  filters_run; /* whose response side is to run */
-    bool     request_ended;
-    bool     response_ended;
-    bool     is_held_whole; /* `held` has all that was received */
-    bool     is_trusted;    /* the peer's X-Forwarded-* are believed */
-    bool     is_origin_waiting;
-    bool     is_late;    /* the client did not send in time: it is not waited for again */
-    bool     is_invalid; /* the client broke the protocol: nothing more comes */
-    bool     is_websocket_key_ours;
-    const struct endpoint *endpoint; /* the last one tried */
+    uint64_t         received_bytes;      /* of the request's body */
+    uint64_t         consumed_bytes;      /* of them, gone on or dropped */
+    uint64_t         response_bytes;      /* of body, given to the client's stream */
+    int64_t          response_body_bytes; /* as its head said: -1 unknown */
+    uint64_t         started_ns;          /* the head was there */
+    uint64_t         body_ns;             /* the body began */
+    uint64_t         attempt_ns;          /* the present attempt has a stream */
+    uint64_t         connect_us;
+    uint64_t         first_byte_ns;
+    uint16_t         status; /* sent; 0: none yet */
+    uint16_t         retries;
+    uint8_t          filter_next; /* the request filter to run next */
+    uint8_t          filters_run; /* whose response side is to run */
+    bool             request_ended;
+    bool             response_ended;
+    bool             is_held_whole; /* `held` has all that was received */
+    bool             is_trusted;    /* the peer's X-Forwarded-* are believed */
+    bool             is_origin_waiting;
+    bool             is_late;    /* the client did not send in time: it is not waited for again */
+    bool             is_invalid; /* the client broke the protocol: nothing more comes */
+    bool             is_websocket_key_ours;
+    bool             has_waited;  /* for an endpoint or a turn */
+    bool             is_last_try; /* no other attempt follows: try_timeout does not hold */
+    struct endpoint *endpoint;    /* the last one tried */
 };
 
 /* A request begins on `s`. */
@@ -99,6 +114,9 @@ void exchange_begin(struct downstream *d, struct http_stream *s);
 void exchange_enter(struct exchange *x, enum exchange_state state);
 /* Something moved: the state's deadline starts anew. */
 void exchange_progress(struct exchange *x);
+
+/* Is it the client whose bytes are awaited? */
+bool exchange_awaits_body(const struct exchange *x);
 
 /* Frees what has ended in this turn. */
 void exchange_free_ended(struct worker *w);
@@ -111,6 +129,8 @@ void exchange_respond_end(struct exchange *x, const struct http_fields *trailers
 void exchange_switch(struct exchange *x, struct http_head *head);
 /* Both sides of the tunnel have ended, and got everything? */
 void exchange_finish_tunnel(struct exchange *x);
+/* Waits, at most so long (0: until what it waits for before has passed). */
+void exchange_wait(struct exchange *x, enum exchange_wait what, uint64_t most_ms);
 /* The attempt came to nothing: answers with `status`, or, when the response has
  * begun, breaks it off. */
 void exchange_fail(struct exchange *x, unsigned status, const char *reason);

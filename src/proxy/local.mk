@@ -5,14 +5,18 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/route_match.c \
 	src/proxy/route_table.h
 src_libwharfgate_a_SOURCES += \
-	src/proxy/attempt.c src/proxy/attempt.h \
+	src/proxy/affinity.c src/proxy/affinity.h \
+	src/proxy/attempt.c src/proxy/attempt.h src/proxy/attempt_parts.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/exchange.c src/proxy/exchange.h \
 	src/proxy/exchange_log.c src/proxy/exchange_log.h \
+	src/proxy/exchange_state.c \
 	src/proxy/filter.h \
 	src/proxy/forward.c src/proxy/forward.h \
 	src/proxy/plan.h \
 	src/proxy/reply.c \
+	src/proxy/retry.c \
+	src/proxy/seek.c \
 	src/proxy/tunnel.c src/proxy/tunnel.h \
 	src/proxy/worker.c src/proxy/worker.h
 src_libwharfgate_a_SOURCES += \

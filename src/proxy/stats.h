@@ -70,7 +70,8 @@ struct worker_stats {
     struct counter           sent_bytes;
     struct upstream_counters upstream; /* counted by upstream/client.c */
     struct counter           upstream_retries;
-    struct counter           regex_limits; /* router_match.has_hit_limit */
+    struct counter           upstream_retries_denied; /* by the budget */
+    struct counter           regex_limits;            /* router_match.has_hit_limit */
     struct counter           log_lines_dropped;
     struct counter           loop_turns;
 

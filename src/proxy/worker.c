@@ -256,6 +256,7 @@ struct worker *worker_new(const struct worker_params *p, struct error *e)
     }
     outq_init(&w->no_output, &w->loop->large_blocks);
     upstream_client_init(&w->upstreams, w->loop, w->index, &w->stats->upstream);
+    w->upstreams.mailbox = &w->mailbox;
     return w;
 }
 

@@ -17,6 +17,9 @@
  * was used this recently: replicas close idle ones after seconds. */
 enum { RECENT_MS = 1000, IDLE_BLOCKS_KEPT = 256 };
 
+/* The budget for retries begins with what so long a time of quiet brings. */
+enum { BUDGET_HEAD_START_MS = 10000 };
+
 void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned worker_index,
                           struct upstream_counters *counters)
 {
@@ -25,18 +28,24 @@ void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned wo
     outq_init(&c->no_output, &l->large_blocks);
 }
 
-static void close_list(struct list *head)
+/* ---- what is kept of an upstream ---- */
+
+static struct upstream_peer *peer_of(const struct upstream_local *l)
 {
-    LIST_EACH_SAFE (it, head) upstream_conn_close(container_of(it, struct upstream_conn, link));
+    return &l->upstream->peers[l->client->worker_index];
 }
 
 static void local_free(struct upstream_client *c, struct upstream_local *l)
 {
     if (!l) return;
     c->locals[l->upstream->slot] = NULL;
-    close_list(&l->busy);
-    for (size_t i = 0; i < l->pool_count; i++) close_list(&l->pools[i].idle);
-    free(l->balance_state);
+    atomic_store(&peer_of(l)->client, NULL);
+    upstream_local_reset_queue(l);
+    LIST_EACH_SAFE (it, &l->busy) upstream_conn_close(container_of(it, struct upstream_conn, link));
+    for (uint32_t i = 0; i < l->pool_count; i++)
+        if (l->pools[i]) upstream_pool_abandon(l->pools[i]);
+    free(l->pools);
+    balance_state_reset(&l->balance);
     free(l);
 }
 
@@ -48,19 +57,16 @@ void upstream_client_reset(struct upstream_client *c)
     c->local_count = 0;
 }
 
-static struct upstream_local *local_new(struct upstream *u)
+static struct upstream_local *local_new(struct upstream_client *c, struct upstream *u)
 {
-    const struct endpoint_set *set = atomic_load_explicit(&u->set, memory_order_acquire);
-    struct upstream_local     *l = mem_zalloc(sizeof(*l) + set->count * sizeof(l->pools[0]));
+    struct upstream_local *l = mem_zalloc(sizeof(*l));
     l->upstream = u;
-    l->pool_count = set->count;
-    l->balance_state = mem_zalloc(u->balance->state_bytes(set->count));
+    l->client = c;
+    l->budget_ms = c->loop->clock.now_ms - BUDGET_HEAD_START_MS;
     list_init(&l->busy);
-    for (size_t i = 0; i < set->count; i++) {
-        list_init(&l->pools[i].idle);
-        list_init(&l->pools[i].shared);
-        list_init(&l->pools[i].connecting);
-    }
+    upstream_local_init_queue(l);
+    atomic_store(&peer_of(l)->is_nudged, false);
+    if (c->mailbox) atomic_store(&peer_of(l)->client, c);
     return l;
 }
 
@@ -73,7 +79,7 @@ void upstream_client_adopt(struct upstream_client *c, struct upstream *u)
                (count - c->local_count) * sizeof(struct upstream_local *));
         c->local_count = count;
     }
-    if (!c->locals[u->slot]) c->locals[u->slot] = local_new(u);
+    if (!c->locals[u->slot]) c->locals[u->slot] = local_new(c, u);
     assert(c->locals[u->slot]->upstream == u);
     c->locals[u->slot]->plan_count++;
 }
@@ -84,12 +90,23 @@ void upstream_client_release(struct upstream_client *c, struct upstream *u)
     if (--l->plan_count == 0) local_free(c, l);
 }
 
-struct endpoint *upstream_client_choose(struct upstream_client *c, struct upstream *u,
-                                        struct balance_ask *ask)
+struct upstream_local *upstream_local_find(const struct upstream_client *c, uint32_t slot,
+                                           const struct upstream *u)
 {
-    return balance_choose(u->balance, c->locals[u->slot]->balance_state,
-                          atomic_load_explicit(&u->set, memory_order_acquire), ask);
+    struct upstream_local *l = slot < c->local_count ? c->locals[slot] : NULL;
+    return l && l->upstream == u ? l : NULL;
 }
+
+void upstream_client_sync(struct upstream_client *c, uint32_t slot, const struct upstream *u)
+{
+    struct upstream_local *l = upstream_local_find(c, slot, u);
+    if (!l) return;
+    for (uint32_t i = 0; i < l->pool_count; i++)
+        if (l->pools[i]) upstream_pool_leave(l->pools[i]);
+    upstream_local_wake(l);
+}
+
+/* ---- connections ---- */
 
 /* May the request go over the connection, whatever else it carries? */
 static bool suits(const struct upstream_conn *u, const struct upstream_wait *w)
@@ -124,7 +141,7 @@ static struct upstream_conn *take_idle(struct upstream_client *c, struct pool *p
 static struct upstream_conn *take(struct upstream_client *c, struct pool *pool,
                                   const struct upstream_wait *w)
 {
-    if (w->must_be_fresh || w->preamble.len) return NULL;
+    if (w->must_be_fresh || w->must_be_own || w->preamble.len) return NULL;
     struct upstream_conn *u = take_shared(pool, w);
     if (!u) u = take_idle(c, pool, w);
     if (!u) return NULL;
@@ -137,36 +154,48 @@ static struct upstream_conn *take(struct upstream_client *c, struct pool *pool,
 static bool is_to_be_shared(const struct upstream *up, const struct pool *pool,
                             const struct upstream_wait *w)
 {
-    if (w->preamble.len || (w->is_upgrade && up->protocol != PROTOCOL_SETTING_H2)) return false;
+    if (w->must_be_own || w->preamble.len) return false;
+    if (w->is_upgrade && up->protocol != PROTOCOL_SETTING_H2) return false;
     return up->protocol == PROTOCOL_SETTING_H2 ||
            (up->protocol == PROTOCOL_SETTING_AUTO && pool->was_shared);
 }
 
-static void connect_new(struct upstream_client *c, struct upstream_local *l, struct endpoint *e,
-                        struct upstream_wait *w)
+static struct upstream_conn *conn_new(struct upstream_local *l, struct pool *pool)
 {
-    struct upstream      *up = l->upstream;
-    struct pool          *pool = &l->pools[e->index];
-    struct upstream_conn *u = block_take(&c->conn_blocks);
-    struct tls_client    *tls = up->tls ? up->tls[c->worker_index] : NULL;
+    struct upstream_client *c = l->client;
+    struct upstream_conn   *u = block_take(&c->conn_blocks);
     memset(u, 0, sizeof(*u));
     u->client = c;
     u->local = l;
-    u->endpoint = e;
+    u->pool = pool;
     u->started_ns = clock_mono_ns();
     u->is_new = true;
     list_init(&u->link);
     list_init(&u->share_link);
     list_init(&u->waits);
     list_append(&l->busy, &u->link);
-    if (is_to_be_shared(up, pool, w)) list_append(&pool->connecting, &u->share_link);
+    pool->user_count++;
+    pool->conn_count++;
+    l->conn_count++;
+    atomic_fetch_add_explicit(&pool->endpoint->live->connections, 1, memory_order_relaxed);
     counter_add(&c->counters->opened, 1);
     counter_move(&c->counters->active, 1);
+    return u;
+}
+
+static void connect_new(struct upstream_local *l, struct pool *pool, struct upstream_wait *w)
+{
+    struct upstream        *up = l->upstream;
+    struct upstream_client *c = l->client;
+    const struct endpoint  *e = pool->endpoint;
+    struct upstream_conn   *u = conn_new(l, pool);
+    if (is_to_be_shared(up, pool, w)) list_append(&pool->connecting, &u->share_link);
     upstream_conn_wait(u, w);
+    u->is_own = w->must_be_own;
     u->is_http_1 = w->is_upgrade && up->protocol == PROTOCOL_SETTING_AUTO;
     struct conn_target to = {
         .address = &e->address,
-        .tls = tls,
+        .tls = up->tls ? up->tls[c->worker_index] : NULL,
         .server_name = slice_of(e->server_name),
         .preamble = w->preamble,
         .is_http_1 = u->is_http_1,
@@ -186,29 +215,28 @@ static struct upstream_conn *find_connecting(const struct pool *pool)
 }
 
 /* Waits for a connection that is being made, when it will carry many, or makes one. */
-void upstream_client_connect(struct upstream_client *c, struct upstream_local *l,
-                             struct endpoint *e, struct upstream_wait *w)
+void upstream_client_connect(struct upstream_local *l, struct pool *pool, struct upstream_wait *w)
 {
-    struct pool          *pool = &l->pools[e->index];
     struct upstream_conn *u = is_to_be_shared(l->upstream, pool, w) ? find_connecting(pool) : NULL;
     if (u)
         upstream_conn_wait(u, w);
     else
-        connect_new(c, l, e, w);
+        connect_new(l, pool, w);
 }
 
 struct http_stream *upstream_client_acquire(struct upstream_client *c, struct upstream *u,
                                             struct endpoint *e, struct upstream_wait *w)
 {
     struct upstream_local *l = c->locals[u->slot];
-    struct upstream_conn  *found = take(c, &l->pools[e->index], w);
+    struct pool           *pool = upstream_pool_of(l, e);
+    struct upstream_conn  *found = take(c, pool, w);
     w->conn = NULL;
     list_init(&w->link);
     if (found) {
         found->has_stream = true;
         return codec_open(found->codec);
     }
-    upstream_client_connect(c, l, e, w);
+    upstream_client_connect(l, pool, w);
     return NULL;
 }
 
@@ -219,7 +247,17 @@ void upstream_stream_distrust(struct http_stream *s)
 
 void upstream_client_cancel(struct upstream_wait *w)
 {
-    if (w->conn) upstream_conn_unwait(w);
+    struct upstream_conn *u = w->conn;
+    if (!u) return;
+    upstream_conn_unwait(w);
+    if (u->is_own) upstream_conn_close(u);
+}
+
+void upstream_client_let_go(struct upstream_client *c, struct upstream *u, struct endpoint *e)
+{
+    struct upstream_local *l = upstream_local_find(c, u->slot, u);
+    struct pool           *pool = l && e->slot < l->pool_count ? l->pools[e->slot] : NULL;
+    if (pool && pool->endpoint == e) upstream_pool_let_go(pool);
 }
 
 bool upstream_stream_is_reused(const struct http_stream *s)

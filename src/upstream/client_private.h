@@ -1,36 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What client.c (pools, who gets which connection) and connection.c (the life of one)
- * share. Nobody else includes it.
+ * What client.c (who gets which connection), choice.c (which endpoint, and whose turn it is)
+ * and connection.c (the life of one) share. Nobody else includes it.
  */
 #pragma once
 
 #include "upstream/client.h"
 
+/* A worker's connections to one endpoint. */
 struct pool {
-    struct list idle; /* the most recently used first */
-    uint32_t    idle_count;
-    struct list shared;     /* in use, and may carry more */
-    struct list connecting; /* for several requests, since it will or may carry many */
-    bool        was_shared; /* the last one could */
-    unsigned    stream_max; /* of the last one; 0: not known */
+    struct endpoint       *endpoint; /* a reference */
+    struct upstream_local *local;    /* NULL: the worker has let go of the upstream */
+    struct list            idle;     /* the most recently used first */
+    uint32_t               idle_count;
+    uint32_t               conn_count; /* not closed */
+    uint64_t               user_count; /* requests that named it, connections not freed */
+    struct list            shared;     /* in use, and may carry more */
+    struct list            connecting; /* for several requests, since it will or may carry many */
+    bool                   was_shared; /* the last one could */
+    bool                   is_let_go;  /* freed after its last use */
+    unsigned               stream_max; /* of the last one; 0: not known */
 };
 
 struct upstream_local {
-    struct upstream *upstream;
-    uint32_t         plan_count; /* this worker's plans that name it */
-    struct list      busy;       /* connecting or with a stream */
-    void            *balance_state;
-    size_t           pool_count;
-    struct pool      pools[]; /* by endpoint->index */
+    struct upstream        *upstream;
+    struct upstream_client *client;
+    uint32_t                plan_count; /* this worker's plans that name it */
+    struct list             busy;       /* connections that are made or have a stream */
+    struct pool           **pools;      /* by endpoint->slot; NULL: none yet */
+    uint32_t                pool_count;
+    uint32_t                conn_count; /* to all of them */
+    struct balance_state    balance;
+    struct list             queue; /* turns; the longest waiting first */
+    struct job              wake_job;
+    uint64_t                budget;    /* retries put by, in hundredths */
+    uint64_t                budget_ms; /* when it was last diminished */
 };
 
 struct upstream_conn {
     struct conn             conn;
     struct http_codec      *codec; /* NULL until open */
     struct upstream_client *client;
-    struct upstream_local  *local;
-    struct endpoint        *endpoint;
+    struct upstream_local  *local; /* until it is closed */
+    struct pool            *pool;
     struct list             waits; /* whom it is being connected for */
     unsigned                wait_count;
     unsigned                given_count; /* streams, until it is settled */
@@ -44,6 +56,7 @@ struct upstream_conn {
     bool                    is_http_1; /* no other version was offered */
     bool                    is_idle;
     bool                    is_reused;
+    bool                    is_own; /* made for one request, closed after it */
 };
 
 /* ---- connection.c ---- */
@@ -58,5 +71,26 @@ void upstream_conn_unwait(struct upstream_wait *w);
 /* ---- client.c ---- */
 /* Has it wait for a connection that is being made, when that will carry many, or makes
  * one. */
-void upstream_client_connect(struct upstream_client *c, struct upstream_local *l,
-                             struct endpoint *e, struct upstream_wait *w);
+void upstream_client_connect(struct upstream_local *l, struct pool *pool, struct upstream_wait *w);
+struct upstream_local *upstream_local_find(const struct upstream_client *c, uint32_t slot,
+                                           const struct upstream *u);
+
+/* ---- pool.c ---- */
+/* Made when there is none yet. */
+struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e);
+/* A user less; it may be gone by then. */
+void upstream_pool_unuse(struct pool *pool);
+/* Could a request have a connection of it now? */
+bool upstream_pool_has_room(const struct pool *pool);
+/* Closes the idle connections; frees it when nobody uses it. */
+void upstream_pool_leave(struct pool *pool);
+/* The same, whether the endpoint is leaving or not, and later as well. */
+void upstream_pool_let_go(struct pool *pool);
+/* Its worker lets go of the upstream: closes all idle ones, keeps what is still used. */
+void upstream_pool_abandon(struct pool *pool);
+
+/* ---- choice.c ---- */
+/* There may be room: those who wait try again, at the end of the turn. */
+void upstream_local_wake(struct upstream_local *l);
+void upstream_local_init_queue(struct upstream_local *l);
+void upstream_local_reset_queue(struct upstream_local *l);

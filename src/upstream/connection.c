@@ -7,7 +7,6 @@
  *
  * New over HTTP/2 is until the replica's SETTINGS: it carries one stream, and others wait.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "http/h1.h"
@@ -21,16 +20,11 @@ static struct upstream_conn *of_conn(struct conn *c)
     return container_of(c, struct upstream_conn, conn);
 }
 
-static struct pool *pool_of(struct upstream_conn *u)
-{
-    return &u->local->pools[u->endpoint->index];
-}
-
 void upstream_conn_leave_pool(struct upstream_conn *u)
 {
     if (!u->is_idle) return;
     u->is_idle = false;
-    pool_of(u)->idle_count--;
+    u->pool->idle_count--;
     counter_move(&u->client->counters->idle, -1);
 }
 
@@ -49,7 +43,12 @@ void upstream_conn_close(struct upstream_conn *u)
     upstream_conn_leave_pool(u);
     list_remove(&u->link);
     list_remove(&u->share_link);
+    u->pool->conn_count--;
+    u->local->conn_count--;
+    atomic_fetch_sub_explicit(&u->pool->endpoint->live->connections, 1, memory_order_relaxed);
     counter_move(&u->client->counters->active, -1);
+    if (u->local->upstream->connection_max || u->local->upstream->endpoint_connection_max)
+        upstream_local_wake(u->local);
     /* Other messages say themselves where they end. */
     conn_close(&u->conn, u->codec && u->codec->is_tunnel && u->codec->is_broken);
 }
@@ -57,8 +56,10 @@ void upstream_conn_close(struct upstream_conn *u)
 static void enter_pool(struct upstream_conn *u)
 {
     struct upstream *up = u->local->upstream;
-    struct pool     *pool = pool_of(u);
-    if (up->idle_count_max == 0 || up->proxy_protocol != PROXY_PROTOCOL_OFF) {
+    struct pool     *pool = u->pool;
+    bool             is_of_use = up->idle_count_max && up->proxy_protocol == PROXY_PROTOCOL_OFF &&
+                     !atomic_load_explicit(&pool->endpoint->is_leaving, memory_order_relaxed);
+    if (!is_of_use) {
         upstream_conn_close(u);
         return;
     }
@@ -105,8 +106,12 @@ static void on_idle(struct http_codec *c)
 {
     struct upstream_conn *u = c->owner;
     u->has_stream = false;
+    if (u->conn.is_closed) return;
     /* Of a new one, settle() will see what it is good for. */
-    if (!u->conn.is_closed && !u->is_new) rest(u);
+    if (u->is_own)
+        upstream_conn_close(u);
+    else if (!u->is_new)
+        rest(u);
 }
 
 static const struct http_codec_owner_ops codec_owner_ops = {
@@ -146,7 +151,7 @@ static void make_codec(struct upstream_conn *u, bool is_h2)
                     u->conn.tls != NULL);
     u->conn.out = &u->codec->out;
     u->conn.is_gathering = u->codec->is_shared;
-    if (!u->is_http_1) pool_of(u)->was_shared = u->codec->is_shared;
+    if (!u->is_http_1) u->pool->was_shared = u->codec->is_shared;
 }
 
 static void give_stream(struct upstream_conn *u, struct upstream_wait *w)
@@ -191,7 +196,7 @@ static void send_elsewhere(struct upstream_conn *u)
         if (is_useless && ++w->refused_count > REFUSALS_MAX)
             w->ops->on_failed(w, CONN_RESET, "connection_closed");
         else
-            upstream_client_connect(u->client, u->local, u->endpoint, w);
+            upstream_client_connect(u->local, u->pool, w);
     }
 }
 
@@ -205,10 +210,11 @@ static void settle(struct upstream_conn *u)
         fail(u, CONN_RESET, "the server does not speak HTTP/2");
         return;
     }
-    if (u->codec->is_shared) pool_of(u)->stream_max = u->has_stream + codec_room(u->codec);
+    if (u->codec->is_shared) u->pool->stream_max = u->has_stream + codec_room(u->codec);
     hand_over(u);
     if (u->conn.is_closed) return;
-    if (u->has_stream && u->codec->is_shared) list_append(&pool_of(u)->shared, &u->share_link);
+    if (u->has_stream && u->codec->is_shared && !u->is_own)
+        list_append(&u->pool->shared, &u->share_link);
     send_elsewhere(u);
     if (!u->has_stream && !u->conn.is_closed) rest(u);
 }
@@ -239,7 +245,7 @@ static void tell_abuse(struct upstream_conn *u)
     if (!u->codec->abuse) return;
     log_bounded(c->loop->log, &c->log_budget, c->loop->clock.now_ms, LOG_LEVEL_WARN,
                 "upstream %s: %s: its connection is closed: %s", u->local->upstream->name,
-                u->endpoint->text, u->codec->abuse);
+                u->pool->endpoint->text, u->codec->abuse);
     u->codec->abuse = NULL;
 }
 
@@ -303,24 +309,11 @@ static void fail(struct upstream_conn *u, enum conn_fault fault, const char *why
     }
 }
 
-static const char *fault_text(const struct conn *c, enum conn_fault fault)
-{
-    if (c->connect_errno == EMFILE || c->connect_errno == ENFILE)
-        return "the gate is out of file descriptors";
-    switch (fault) {
-    case CONN_CONNECT_REFUSED: return "connect_refused";
-    case CONN_CONNECT_FAILED: return "connect_failed";
-    case CONN_TLS_FAILED: return c->tls ? tls_failure(c->tls) : "tls_failed";
-    case CONN_RESET: return "connection_reset";
-    }
-    return "connection_failed";
-}
-
 static void on_fault(struct conn *c, enum conn_fault fault)
 {
     struct upstream_conn *u = of_conn(c);
     if (!u->codec || first_wait(u)) {
-        fail(u, fault, fault_text(c, fault));
+        fail(u, fault, conn_fault_text(c, fault));
         return;
     }
     codec_feed_abort(u->codec);
@@ -340,6 +333,7 @@ static void on_free(struct conn *c)
 {
     struct upstream_conn *u = of_conn(c);
     codec_free(u->codec);
+    upstream_pool_unuse(u->pool);
     block_give(&u->client->conn_blocks, u);
 }
 

@@ -4,119 +4,115 @@
  */
 #include "upstream/upstream.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/memory.h"
-#include "io/resolve.h"
+#include "base/random.h"
+#include "conf/types.h"
+#include "io/digest.h"
 
-enum { RESOLVE_MAX = 16 }; /* addresses taken of one name */
-
-static struct endpoint *endpoint_new(const struct address *a, struct slice host,
-                                     const struct server_settings *s)
-{
-    struct endpoint *e = aligned_alloc(alignof(struct endpoint), sizeof(*e));
-    if (!e) abort();
-    memset(e, 0, sizeof(*e));
-    char text[ADDRESS_TEXT_MAX];
-    e->address = *a;
-    if (a->family == ADDRESS_UNIX) {
-        e->address.path = mem_strdup(a->path);
-        e->text = mem_slicedup(s->address);
-    } else {
-        address_format(a, text);
-        e->text = mem_strdup(text);
-        /* A bare address is what the certificate has to be for. */
-        if (!host.len) host = slice_make(text, address_format_ip(a, text));
-    }
-    e->identity = mem_strdup(e->text);
-    e->server_name = mem_slicedup(host);
-    e->weight = s->weight ? s->weight : 1;
-    e->is_backup = s->backup;
-    return e;
-}
-
-static void endpoint_free(struct endpoint *e)
-{
-    if (!e) return;
-    if (e->address.family == ADDRESS_UNIX) free((char *)(uintptr_t)e->address.path);
-    free(e->identity);
-    free(e->text);
-    free(e->server_name);
-    free(e);
-}
-
-static void set_free(struct endpoint_set *set)
-{
-    if (!set) return;
-    for (size_t i = 0; i < set->count; i++) endpoint_free(set->items[i]);
-    free(set);
-}
-
-static struct endpoint_set *set_add(struct endpoint_set *set, struct endpoint *e)
-{
-    set = mem_realloc(set, sizeof(*set) + (set->count + 1) * sizeof(e));
-    e->index = (uint32_t)set->count;
-    set->has_backups |= e->is_backup;
-    set->items[set->count++] = e;
-    return set;
-}
-
-/* Adds the addresses of one configured server. */
-static bool add_server(struct endpoint_set **set, const struct server_settings *s, struct error *e)
-{
-    struct address found[RESOLVE_MAX];
-    size_t         count = 1;
-    struct slice   host = slice_make("", 0);
-    uint16_t       port;
-    struct arena   arena;
-    bool           is_done = false;
-    arena_init(&arena, NULL);
-    if (!address_parse(&found[0], s->address, &arena, e)) {
-        if (!address_split(s->address, &host, &port)) goto out;
-        char *name = mem_slicedup(host);
-        bool  is_resolved = address_resolve(name, port, found, RESOLVE_MAX, &count, e);
-        free(name);
-        if (!is_resolved) goto out;
-    }
-    for (size_t i = 0; i < count; i++) *set = set_add(*set, endpoint_new(&found[i], host, s));
-    is_done = true;
-out:
-    arena_reset(&arena);
-    return is_done;
-}
+static const char machine_id_path[] = "/etc/machine-id";
 
 static bool make_tls(struct upstream *u, const struct upstream_build *b, struct error *e)
 {
     if (!b->tls) return true;
-    u->tls = mem_zalloc(b->worker_count * sizeof(*u->tls));
-    for (unsigned i = 0; i < b->worker_count; i++)
+    u->tls = mem_zalloc((b->worker_count + 1) * sizeof(*u->tls));
+    for (unsigned i = 0; i <= b->worker_count; i++)
         if (!(u->tls[i] = tls_client_new(b->tls, e))) return false;
     return true;
+}
+
+/* machine-id(5): not to be shown as it is, but a key may be made from it. */
+static size_t read_machine_id(char *to, size_t size)
+{
+    int fd = open(machine_id_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t got = read(fd, to, size);
+    close(fd);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* What cookies are signed with. Without a secret and a machine's id they hold as long as
+ * the upstream. */
+static void make_secret(struct balance_config *c)
+{
+    char         id[64];
+    struct slice from = c->settings->secret;
+    if (c->settings->algorithm != BALANCE_STICKY) return;
+    if (!from.len) from = slice_make(id, read_machine_id(id, sizeof(id)));
+    if (from.len)
+        digest_hmac_sha256(c->secret, from, S("wharfgate sticky"));
+    else
+        random_secret(c->secret, sizeof(c->secret));
+}
+
+static enum upstream_key key_kind(struct slice kind)
+{
+    if (slice_eq(kind, S("path"))) return UPSTREAM_KEY_PATH;
+    if (slice_eq(kind, S("header"))) return UPSTREAM_KEY_HEADER;
+    if (slice_eq(kind, S("cookie"))) return UPSTREAM_KEY_COOKIE;
+    return UPSTREAM_KEY_CLIENT;
+}
+
+static uint32_t retry_bits(const struct upstream_settings *s)
+{
+    const uint32_t preset =
+        1u << RETRY_CONNECT | 1u << RETRY_RESET | 1u << RETRY_TIMEOUT | 1u << RETRY_MALFORMED;
+    uint32_t bits = s->retry_on.count ? 0 : preset;
+    for (size_t i = 0; i < s->retry_on.count; i++)
+        if (!slice_eq(s->retry_on.items[i], S("off"))) bits |= conf_retry_bit(s->retry_on.items[i]);
+    return bits;
+}
+
+static uint32_t share(uint32_t limit, unsigned worker_count)
+{
+    return (limit + worker_count - 1) / worker_count;
+}
+
+/* A copy of its own, and of it at hand what each request asks for. */
+static void take_settings(struct upstream *u, const struct upstream_settings *s)
+{
+    struct upstream_settings *own = arena_alloc(&u->arena, sizeof(*own));
+    struct slice              kind;
+    *own = *s;
+    own->name = arena_copy(&u->arena, s->name);
+    own->fingerprint = slice_make("", 0);
+    conf_own(&conf_upstream_section, own, &u->arena);
+    u->settings = own;
+    u->name = own->name.data;
+    u->balance = balance_algorithms[own->balance.algorithm];
+    u->balance_config.settings = &own->balance;
+    u->balance_config.upstream = own->name;
+    u->proxy_protocol = own->proxy_protocol;
+    u->protocol = own->protocol;
+    u->idle_count_max = own->keep_alive_connections;
+    u->retries = own->retries;
+    u->retry_on = retry_bits(own);
+    u->host = own->host;
+    u->connection_max = share(own->limits.connections, u->worker_count);
+    u->endpoint_connection_max = share(own->limits.connections_per_server, u->worker_count);
+    conf_split_key(own->balance.key, &kind, &u->key_name);
+    u->key = key_kind(kind);
+    make_secret(&u->balance_config);
 }
 
 struct upstream *upstream_new(const struct upstream_settings *s, const struct upstream_build *b,
                               struct error *e)
 {
-    struct upstream     *u = mem_zalloc(sizeof(*u));
-    struct endpoint_set *set = mem_zalloc(sizeof(*set));
-    u->name = mem_slicedup(s->name);
-    u->fingerprint = mem_slicedup(s->fingerprint);
+    size_t           peer_bytes = (b->worker_count + 1) * sizeof(struct upstream_peer);
+    struct upstream *u = mem_zalloc_aligned(alignof(struct upstream), sizeof(*u));
+    arena_init(&u->arena, NULL);
+    u->worker_count = b->worker_count;
     u->slot = b->slot;
     u->series = b->series;
-    u->balance = balance_algorithms[s->balance];
-    u->worker_count = b->worker_count;
-    u->proxy_protocol = s->proxy_protocol;
-    u->protocol = s->protocol;
-    u->idle_count_max = s->keep_alive_connections;
-    u->retries = s->retries;
-    if (s->host.len) u->host = slice_of(mem_slicedup(s->host));
     u->keep_alive_ms = b->keep_alive_ms;
     u->limits = b->limits;
-    bool is_made = make_tls(u, b, e);
-    for (size_t i = 0; is_made && i < s->server_count; i++)
-        is_made = add_server(&set, &s->servers[i], e);
-    atomic_init(&u->set, set);
-    if (is_made) return u;
+    u->peers = mem_zalloc_aligned(alignof(struct upstream_peer), peer_bytes);
+    take_settings(u, s);
+    atomic_init(&u->set, endpoint_set_new(u->balance, &u->balance_config, NULL, 0));
+    if (make_tls(u, b, e)) return u;
     upstream_free(u);
     return NULL;
 }
@@ -124,11 +120,10 @@ struct upstream *upstream_new(const struct upstream_settings *s, const struct up
 void upstream_free(struct upstream *u)
 {
     if (!u) return;
-    for (unsigned i = 0; u->tls && i < u->worker_count; i++) tls_client_unref(u->tls[i]);
+    for (unsigned i = 0; u->tls && i <= u->worker_count; i++) tls_client_unref(u->tls[i]);
     free(u->tls);
-    set_free(atomic_load(&u->set));
-    free(u->name);
-    free(u->fingerprint);
-    free((char *)(uintptr_t)u->host.data);
+    endpoint_set_free(atomic_load(&u->set));
+    free(u->peers);
+    arena_reset(&u->arena);
     free(u);
 }

@@ -2,13 +2,15 @@
  *
  * An upstream: a named group of endpoints and how to speak to them. Made by
  * control from the configuration; survives a reload when its fingerprint is
- * the same, and with it every connection.
+ * the same, and with it every connection. Who its endpoints are is its roster's
+ * business (roster.h); workers see the set that was published last.
  *
- * What a worker keeps of it (idle connections, the balancer's state, its TLS
- * context) is a struct upstream_local of that worker, found by `slot`.
+ * What a worker keeps of it (connections, the balancer's state, the queue) is a
+ * struct upstream_local of that worker, found by `slot`.
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "conf/settings.h"
@@ -17,23 +19,60 @@
 #include "upstream/balance/balance.h"
 #include "upstream/endpoint.h"
 
+struct roster;
+
+/* Where the key of ring_hash and maglev is found. */
+enum upstream_key {
+    UPSTREAM_KEY_CLIENT,
+    UPSTREAM_KEY_PATH,
+    UPSTREAM_KEY_HEADER,
+    UPSTREAM_KEY_COOKIE
+};
+
+struct upstream_client;
+
+/* A worker, as the others see it: who else has requests that wait? */
+struct upstream_peer {
+    alignas(64) _Atomic(struct upstream_client *) client; /* NULL: does not know the upstream */
+    _Atomic uint32_t queued;
+    _Atomic bool     is_nudged; /* told that there is room, and has not looked yet */
+};
+
 struct upstream {
-    char                          *name;
-    char                          *fingerprint;
-    uint32_t                       slot;   /* dense; reused after the upstream is freed */
-    uint32_t                       series; /* for counters (proxy/stats.h) */
-    const struct balance_ops      *balance;
-    _Atomic(struct endpoint_set *) set;
-    struct tls_client            **tls; /* one a worker, or NULL: plain */
-    unsigned                       worker_count;
-    enum setting_proxy_protocol    proxy_protocol;
-    enum setting_protocol          protocol;
-    uint32_t                       idle_count_max; /* kept per endpoint and worker */
-    uint32_t                       retries;
-    struct slice                   host; /* Host to send; unset: the client's */
-    uint64_t                       keep_alive_ms;
-    struct http_limits             limits;     /* of responses */
-    unsigned                       plan_count; /* plans that name it; control thread only */
+    const char                     *name;
+    struct arena                    arena;
+    const struct upstream_settings *settings; /* its own copy */
+    uint32_t                        slot;     /* dense; reused after the upstream is freed */
+    uint32_t                        series;   /* for counters (proxy/stats.h) */
+    _Atomic(struct endpoint_set *)  set;
+    struct balance_config           balance_config;
+    const struct balance_ops       *balance;
+    enum upstream_key               key;
+    struct slice                    key_name; /* of a header or cookie */
+    struct tls_client             **tls;      /* one a worker and, last, control's; NULL: plain */
+    unsigned                        worker_count;
+    enum setting_proxy_protocol     proxy_protocol;
+    enum setting_protocol           protocol;
+    uint32_t                        idle_count_max; /* kept per endpoint and worker */
+    uint32_t                        retries;
+    uint32_t                        retry_on;                /* bits by enum setting_retry */
+    uint32_t                        connection_max;          /* a worker's share; 0: no limit */
+    uint32_t                        endpoint_connection_max; /* the same, of one endpoint */
+    struct slice                    host;                    /* Host to send; unset: the client's */
+    uint64_t                        keep_alive_ms;
+    struct http_limits              limits; /* of responses */
+    /* An endpoint has failed settings->outlier_ejection.consecutive_failures times in a row.
+     * Any thread; NULL: nobody listens. */
+    void (*on_suspect)(struct upstream *u);
+    void          *control;      /* for on_suspect: a mailbox */
+    struct roster *roster;       /* control thread only */
+    _Atomic bool   is_suspected; /* told, and not yet heard */
+
+    struct upstream_peer *peers; /* by worker; control's is the last */
+
+    alignas(64) _Atomic uint32_t active; /* requests in progress, where a bound or the balancer
+                                            asks for it */
+    _Atomic uint32_t queued;             /* requests that wait, all workers */
 };
 
 /* What upstream_new() needs beside the settings. */
@@ -45,8 +84,14 @@ struct upstream_build {
     uint32_t                          slot, series;
 };
 
-/* Control thread. Resolves names (blocking). Keeps no pointer to `s`. NULL and *e on failure. */
+/* Must requests in progress be counted for it? */
+static inline bool upstream_counts(const struct upstream *u)
+{
+    return u->settings->limits.requests || u->balance->has_key;
+}
+
+/* Control thread. Its set is empty. Keeps no pointer to `s`. NULL and *e on failure. */
 struct upstream *upstream_new(const struct upstream_settings *s, const struct upstream_build *b,
                               struct error *e);
-/* Once no worker knows it any more. */
+/* Once no worker knows it any more. Its roster is freed before. */
 void upstream_free(struct upstream *u);

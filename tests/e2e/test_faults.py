@@ -117,7 +117,11 @@ def test_idempotent_request_survives_a_reset_and_post_does_not():
         peer.reset()
     with Origin(bad) as a, Origin() as b, Gate("""
         listeners: { http: { address: "127.0.0.1:0" } }
-        upstreams: { app: { servers: ["{a}", "{b}"], balance: round_robin } }
+        upstreams:
+          app:
+            servers: ["{a}", "{b}"]
+            balance: round_robin
+            outlier_ejection: { max_share: off }
         routes: [ { upstream: app } ]
         """, a=a.address, b=b.address) as gate:
         for _ in range(6):

@@ -345,8 +345,12 @@ def test_endpoints_tell_which_replica_is_bad():
         good, idle = app["endpoints"]
         [bad] = dead["endpoints"]
         assert (app["name"], dead["name"], dead["balance"]) == ("app", "dead", "least_requests")
-        assert good == {"address": origin.address, "weight": 3, "backup": False, "active": 1,
-                        "failures": 0, "requests": 3}
+        since, latency = good.pop("since"), good.pop("latency_ms")
+        assert 0 < latency < 10000 and abs(time.time() - since) < 60
+        assert good == {"address": origin.address, "identity": origin.address, "state": "ready",
+                        "reason": None, "weight": 3, "backup": False, "active": 1,
+                        "connections": 1, "failures": 0, "failed": 0, "requests": 3,
+                        "ejections": 0, "check": None}
         assert idle["backup"] and idle["requests"] == 0 and idle["address"] == "127.0.0.1:9"
         assert bad["failures"] >= 3 and bad["requests"] >= 3 and bad["active"] == 0
         for upstream, e in (("app", good), ("app", idle), ("dead", bad)):

@@ -6,22 +6,26 @@
  */
 #include "upstream/balance/balance.h"
 
-/* Is a less loaded for its weight than b? */
-static bool is_less_busy(struct endpoint *a, struct endpoint *b)
+static uint64_t active_at(const struct endpoint_tier *tier, size_t i)
 {
-    uint64_t active_a = atomic_load_explicit(&a->live.active, memory_order_relaxed);
-    uint64_t active_b = atomic_load_explicit(&b->live.active, memory_order_relaxed);
-    return (active_a + 1) * b->weight < (active_b + 1) * a->weight;
+    return atomic_load_explicit(&tier->items[i]->live->active, memory_order_relaxed);
+}
+
+/* Is a less loaded for its weight than b? No when both are idle: then the first draw, which
+ * was by weight, stands. */
+static bool is_less_busy(const struct endpoint_tier *tier, size_t a, size_t b)
+{
+    return active_at(tier, a) * tier->weights[b] < active_at(tier, b) * tier->weights[a];
 }
 
 static struct endpoint *choose(void *state, const struct endpoint_set *set,
-                               const struct balance_ask *ask)
+                               const struct endpoint_tier *tier, const struct balance_ask *ask)
 {
     (void)state;
-    struct endpoint *a = balance_draw(set, ask, NULL);
-    struct endpoint *b = a ? balance_draw(set, ask, a) : NULL;
-    return b && is_less_busy(b, a) ? b : a;
+    size_t two[2];
+    if (!balance_draw_two(set, tier, ask, two)) return NULL;
+    return tier->items[is_less_busy(tier, two[1], two[0]) ? two[1] : two[0]];
 }
 
 extern const struct balance_ops balance_least_requests;
-const struct balance_ops balance_least_requests = { "least_requests", balance_no_state, choose };
+const struct balance_ops balance_least_requests = { .name = "least_requests", .choose = choose };

@@ -137,7 +137,7 @@ static void test_defaults(void **state)
     const struct upstream_settings *u = &s->upstreams[0];
     assert_int_equal(u->servers[0].weight, 1);
     assert_false(u->servers[0].backup);
-    assert_int_equal(u->balance, BALANCE_LEAST_REQUESTS);
+    assert_int_equal(u->balance.algorithm, BALANCE_LEAST_REQUESTS);
     assert_int_equal(u->keep_alive_connections, 32);
     assert_int_equal(u->retries, 2);
     assert_null(u->tls);
@@ -366,7 +366,7 @@ static void test_merge_keys(void **state)
               NULL);
     const struct upstream_settings *u = l.settings->upstreams;
     assert_int_equal(u[0].retries, 5);
-    assert_int_equal(u[0].balance, BALANCE_RANDOM);
+    assert_int_equal(u[0].balance.algorithm, BALANCE_RANDOM);
     assert_int_equal(u[1].retries, 1);
     assert_int_equal(u[1].keep_alive_connections, 4);
     assert_string_equal(u[1].servers[0].address.data, "a:1");

@@ -9,3 +9,15 @@ check_PROGRAMS += tests/unit/control/plan_build_test
 tests_unit_control_plan_build_test_SOURCES = tests/unit/control/plan_build_test.c
 check_PROGRAMS += tests/unit/control/snapshot_test
 tests_unit_control_snapshot_test_SOURCES = tests/unit/control/snapshot_test.c
+PROBE_TEST_HELPERS = tests/unit/control/probe_rig.c tests/unit/control/probe_rig.h
+check_PROGRAMS += tests/unit/control/probe_http_test
+tests_unit_control_probe_http_test_SOURCES = tests/unit/control/probe_http_test.c \
+	$(PROBE_TEST_HELPERS)
+check_PROGRAMS += tests/unit/control/probe_grpc_test
+tests_unit_control_probe_grpc_test_SOURCES = tests/unit/control/probe_grpc_test.c \
+	$(PROBE_TEST_HELPERS)
+check_PROGRAMS += tests/unit/control/probe_conn_test
+tests_unit_control_probe_conn_test_SOURCES = tests/unit/control/probe_conn_test.c \
+	$(PROBE_TEST_HELPERS)
+check_PROGRAMS += tests/unit/control/prober_test
+tests_unit_control_prober_test_SOURCES = tests/unit/control/prober_test.c $(PROBE_TEST_HELPERS)

@@ -37,6 +37,8 @@ tests_unit_io_tls_openssl_test_SOURCES = tests/unit/io/tls_openssl_test.c $(TLS_
 check_PROGRAMS += tests/unit/io/dns_test
 tests_unit_io_dns_test_SOURCES = tests/unit/io/dns_test.c tests/unit/io/dns_server.c \
 	tests/unit/io/dns_server.h $(CONN_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/digest_test
+tests_unit_io_digest_test_SOURCES = tests/unit/io/digest_test.c
 check_PROGRAMS += tests/unit/io/dns_fault_test
 tests_unit_io_dns_fault_test_SOURCES = tests/unit/io/dns_fault_test.c tests/unit/io/dns_server.c \
 	tests/unit/io/dns_server.h $(CONN_TEST_HELPERS)

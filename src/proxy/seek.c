@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which endpoint an exchange goes to next, and how it waits for one. See
+ * attempt.h.
+ */
+#include "proxy/affinity.h"
+#include "proxy/attempt_parts.h"
+#include "proxy/worker.h"
+
+static bool is_current_tried(const struct exchange *x)
+{
+    return balance_was_tried(x->endpoint, &x->ask);
+}
+
+/* All but `kept` may be chosen again. */
+static void forget_tried(struct exchange *x, const struct endpoint *kept)
+{
+    struct upstream *u = x->route->upstream;
+    for (unsigned i = 0; i < x->ask.tried_count; i++)
+        if (x->ask.tried[i] != kept)
+            upstream_client_forget(&x->worker->upstreams, u, x->ask.tried[i]);
+    x->ask.tried_count = 0;
+}
+
+void attempt_forget(struct exchange *x)
+{
+    if (!x->endpoint) return;
+    if (!is_current_tried(x))
+        upstream_client_forget(&x->worker->upstreams, x->route->upstream, x->endpoint);
+    forget_tried(x, NULL);
+    x->endpoint = NULL;
+}
+
+/* All were tried: another round, in which the last one is the last again. */
+static enum upstream_choice choose_again(struct exchange *x, struct endpoint **e)
+{
+    struct upstream *u = x->route->upstream;
+    struct endpoint *last = x->endpoint;
+    forget_tried(x, last);
+    balance_tried(&x->ask, last);
+    enum upstream_choice choice = upstream_client_choose(&x->worker->upstreams, u, &x->ask, e);
+    if (choice != UPSTREAM_TRIED) return choice;
+    x->ask.tried_count = 0;
+    upstream_client_enter(u, last);
+    *e = last;
+    return UPSTREAM_CHOSEN;
+}
+
+static enum upstream_choice choose(struct exchange *x, struct endpoint **e)
+{
+    struct upstream_client *c = &x->worker->upstreams;
+    x->ask.now_ns = x->worker->loop->clock.now_ns;
+    enum upstream_choice choice = upstream_client_choose(c, x->route->upstream, &x->ask, e);
+    return choice == UPSTREAM_TRIED ? choose_again(x, e) : choice;
+}
+
+/* It may have been in the queue before; the time to wait is counted from the first. */
+static void wait_for(struct exchange *x, enum exchange_wait what, uint64_t most_ms,
+                     const char *reason)
+{
+    struct upstream *u = x->route->upstream;
+    bool             is_again = x->state == EXCHANGE_WAIT && x->wait == what;
+    if (!most_ms) {
+        exchange_fail(x, 503, reason);
+    } else if (!upstream_client_queue(&x->worker->upstreams, u, &x->turn, is_again)) {
+        exchange_fail(x, 503, "queue_full");
+    } else {
+        exchange_wait(x, what, is_again ? 0 : most_ms);
+    }
+}
+
+/* False: nobody finds an endpoint now. */
+static bool seek(struct exchange *x)
+{
+    bool                            is_for_all = x->ask.tried_count == 0;
+    const struct upstream_settings *s = x->route->upstream->settings;
+    struct endpoint                *e = NULL;
+    switch (choose(x, &e)) {
+    case UPSTREAM_EMPTY:
+        wait_for(x, WAIT_ENDPOINT, s->wait_for_endpoint, "no_endpoint");
+        return false;
+    case UPSTREAM_TRIED: /* not after choose_again() */
+    case UPSTREAM_BUSY:
+        wait_for(x, WAIT_TURN, s->limits.queue_timeout, "queue_timeout");
+        return !is_for_all;
+    case UPSTREAM_CHOSEN: break;
+    }
+    affinity_chosen(x, e);
+    attempt_at(x, e, x->retries > 0);
+    return true;
+}
+
+static bool on_turn(struct upstream_turn *t)
+{
+    return seek(container_of(t, struct exchange, turn));
+}
+
+void attempt_start(struct exchange *x)
+{
+    if (!x->turn.run) {
+        x->turn.run = on_turn;
+        list_init(&x->turn.link);
+        upstream_client_earn(&x->worker->upstreams, x->route->upstream);
+        affinity_ask(x);
+    }
+    (void)seek(x);
+}
+
+void attempt_wait_over(struct exchange *x)
+{
+    upstream_client_unqueue(&x->turn);
+    if (x->wait == WAIT_PAUSE)
+        (void)seek(x);
+    else
+        exchange_fail(x, 503, x->wait == WAIT_TURN ? "queue_timeout" : "no_endpoint");
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A worker's connections to one endpoint, and how long they outlive its being
+ * chosen. See client_private.h.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "upstream/client_private.h"
+
+static struct pool *pool_new(struct upstream_local *l, struct endpoint *e)
+{
+    struct pool *pool = mem_zalloc(sizeof(*pool));
+    endpoint_ref(e);
+    pool->endpoint = e;
+    pool->local = l;
+    list_init(&pool->idle);
+    list_init(&pool->shared);
+    list_init(&pool->connecting);
+    return pool;
+}
+
+static void grow(struct upstream_local *l, uint32_t slot)
+{
+    uint32_t count = slot + 8;
+    l->pools = mem_realloc(l->pools, count * sizeof(l->pools[0]));
+    memset(l->pools + l->pool_count, 0, (count - l->pool_count) * sizeof(l->pools[0]));
+    l->pool_count = count;
+}
+
+struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e)
+{
+    if (e->slot >= l->pool_count) grow(l, e->slot);
+    struct pool **at = &l->pools[e->slot];
+    if (!*at) *at = pool_new(l, e);
+    assert((*at)->endpoint == e);
+    return *at;
+}
+
+static void pool_free(struct pool *pool)
+{
+    if (pool->local) pool->local->pools[pool->endpoint->slot] = NULL;
+    endpoint_unref(pool->endpoint);
+    free(pool);
+}
+
+static bool is_leaving(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->endpoint->is_leaving, memory_order_relaxed);
+}
+
+static void free_if_unused(struct pool *pool)
+{
+    if (pool->user_count) return;
+    if (!pool->local || pool->is_let_go || is_leaving(pool)) pool_free(pool);
+}
+
+void upstream_pool_unuse(struct pool *pool)
+{
+    assert(pool->user_count);
+    pool->user_count--;
+    free_if_unused(pool);
+}
+
+static void close_idle(struct pool *pool)
+{
+    LIST_EACH_SAFE (it, &pool->idle)
+        upstream_conn_close(container_of(it, struct upstream_conn, link));
+}
+
+void upstream_pool_leave(struct pool *pool)
+{
+    if (!is_leaving(pool)) return;
+    close_idle(pool);
+    free_if_unused(pool);
+}
+
+void upstream_pool_let_go(struct pool *pool)
+{
+    pool->is_let_go = true;
+    close_idle(pool);
+    free_if_unused(pool);
+}
+
+void upstream_pool_abandon(struct pool *pool)
+{
+    close_idle(pool);
+    pool->local = NULL;
+    free_if_unused(pool);
+}
+
+static bool has_shared_room(const struct pool *pool)
+{
+    LIST_EACH (it, &pool->shared)
+        if (codec_room(container_of(it, struct upstream_conn, share_link)->codec)) return true;
+    return !list_is_empty(&pool->connecting);
+}
+
+bool upstream_pool_has_room(const struct pool *pool)
+{
+    const struct upstream *u = pool->local->upstream;
+    if (!u->endpoint_connection_max && !u->connection_max) return true;
+    if (pool->idle_count || has_shared_room(pool)) return true;
+    if (u->endpoint_connection_max && pool->conn_count >= u->endpoint_connection_max) return false;
+    return !u->connection_max || pool->local->conn_count < u->connection_max;
+}

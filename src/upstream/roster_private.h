@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What roster.c (who belongs) and roster_judge.c (who is well) share.
+ */
+#pragma once
+
+#include "upstream/roster.h"
+
+/* ---- roster.c ---- */
+/* A set is due: at the end of the turn when somebody must not be chosen any more, else
+ * within 50 ms. */
+void roster_change(struct roster *r, bool is_urgent);
+
+/* ---- roster_judge.c ---- */
+/* Derives m->state from what is known of it; counts, tells and changes the set by it. */
+void roster_settle(struct member *m);
+/* Does what the clock asks for, and asks it again. */
+void roster_tick(struct roster *r);
+/* Its part of a whole weight, of `scale`. */
+uint32_t roster_weight(const struct member *m, uint32_t scale);
