@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "io/resolve.h"
 
 /* Of one item of the configuration. */
 struct server {
@@ -70,14 +71,24 @@ static void take_priority(struct endpoint_spec *spec, const struct dns_record *r
     spec->is_backup |= r->priority > lowest;
 }
 
+/* Records that no packet can reach from here (IPv6 on a host without) are no replicas, unless
+ * all are like that: then the error is to be seen. */
+static bool has_any_route(const struct dns_answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        if (address_has_route(&answer->records[i].address)) return true;
+    return false;
+}
+
 static void take_records(struct harvest *h, const struct server *s)
 {
     struct dns_answer answer = dns_answer(s->watch);
-    bool              is_srv = s->settings->srv.len != 0;
+    bool              is_srv = s->settings->srv.len != 0, is_choosy = has_any_route(&answer);
     if (answer.trouble && !h->trouble) h->trouble = answer.trouble;
     for (size_t i = 0; i < answer.count; i++) {
         const struct dns_record *r = &answer.records[i];
         struct address           a = r->address;
+        if (is_choosy && !address_has_route(&a)) continue;
         if (!is_srv) a.port = s->port;
         struct endpoint_spec *spec = add(h, s, &a);
         spec->text = text_of(h, &a);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <unistd.h>
 
 static bool explain(struct error *e, const char *host, int code)
 {
@@ -43,4 +44,19 @@ bool address_resolve(const char *host, uint16_t port, struct address *list, size
     freeaddrinfo(found);
     if (*count) return true;
     return error_set(e, "the name \"%s\" has no address", host);
+}
+
+bool address_has_route(const struct address *a)
+{
+    struct sockaddr_storage sa;
+    struct address          to = *a;
+    if (a->family == ADDRESS_UNIX) return true;
+    if (!to.port) to.port = 9; /* discard: none may be 0 */
+    socklen_t len = address_to_sockaddr(&to, &sa);
+    int       fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno != EAFNOSUPPORT;
+    bool has_route = connect(fd, (struct sockaddr *)&sa, len) == 0 ||
+                     (errno != ENETUNREACH && errno != EADDRNOTAVAIL && errno != EHOSTUNREACH);
+    close(fd);
+    return has_route;
 }
