@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine: figures of /proc, and processes that are started and surely stopped."""
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import resource
@@ -10,7 +12,10 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wharfgate" / "bench"
+LOCK_SECONDS = 3600
 PROXY_CPU = 0
 LOAD_CPU = 1
 FILES = 65536
@@ -35,6 +40,27 @@ def enter_own_mounts(root):
     check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
     check(libc.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, None), "mount proc")
     check(libc.mount(b"/dev", os.fsencode(root / "dev"), None, MS_BIND | MS_REC, None), "mount dev")
+
+
+@contextlib.contextmanager
+def alone(folder, say):
+    """Two runs at once would measure each other, and share each other's pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("waiting for another run, or prepare, to end")
+            until = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as problem:
+                    if time.monotonic() > until:
+                        raise BenchError("another run does not end") from problem
+                    time.sleep(1)
+        yield
 
 
 def file_limit():
