@@ -69,6 +69,7 @@ ENTRANTS = {e.name: e for e in (
     _haproxy("leastconn"),
     _haproxy("random(2)"),
     _haproxy("leastconn maxconn", "leastconn", MORE=" maxconn @THREADS@"),
+    _haproxy("leastconn, no retry-on", "leastconn", observes=True),
     _haproxy("hash consistent", "hdr(X-Key)", hashes=True),
     _haproxy("hash bounded", "hdr(X-Key)", hashes=True, bounded=True),
     _haproxy("leastconn cookie", "leastconn", cookie=True),
