@@ -132,8 +132,8 @@ class Trial:
         config = self.configure(entrant, ports, listen, folder)
         with open(folder / "output", "ab") as output:
             proxy = self._start(machine.Process(
-                adapter.command(str(config), frozenset()), machine.PROXY_CPU, nice=self.options.nice,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output))
+                adapter.command(str(config), frozenset()), machine.PROXY_CPU,
+                nice=self.options.nice, stdin=subprocess.DEVNULL, stdout=output, stderr=output))
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until and proxy.is_running():
             if is_ready(listen):

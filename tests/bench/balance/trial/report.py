@@ -37,16 +37,19 @@ def table(results, scenario):
         label = [TITLES[entrant.proxy], f"`{entrant.algorithm}`"]
         if values:
             rows.append(label + [cell(values.get(m), m) for m in METRICS])
-        elif name in results["skipped"]:
-            rows.append(label + ["not in this build", *["-"] * (len(METRICS) - 1)])
+        elif name in results["skipped"]: # a build without it
+            rows.append(label + ["not measured", *["-"] * (len(METRICS) - 1)])
     return _padded(rows)
 
 
 def noise(results):
-    every = [late for per_entrant in results["scenarios"].values() for values in per_entrant.values()
-             for late in map(max, values["load_late_p99_ms"], values["origin_late_p99_ms"])]
-    return f"Load and origin kept their times within {statistics.median(every):.2f} ms in 99 of " \
-           f"100 (median of the turns; {max(every):.2f} in the worst)." if every else ""
+    every = [max(both) for per_entrant in results["scenarios"].values()
+             for values in per_entrant.values()
+             for both in zip(values["load_late_p99_ms"], values["origin_late_p99_ms"])]
+    if not every:
+        return ""
+    return f"In 99 of 100 cases load and replicas kept their times within " \
+           f"{statistics.median(every):.2f} ms (median of the turns; {max(every):.2f} in the worst)."
 
 
 def markdown(results):
@@ -57,7 +60,8 @@ def markdown(results):
              f"{results['rounds']} rounds, {results['date']}. {how['rate']:,} requests a second "
              f"({how['load']} % of what nine replicas can do), {how['threads']} threads a replica, "
              f"{how['service_ms']:g} ms a request; {how['seconds']:g} s after "
-             f"{how['warm_up']:g} s of warm-up. {noise(results)}", ""]
+             f"{how['warm_up']:g} s of warm-up. {noise(results)}", "",
+             "Milliseconds; medians, and in brackets the least and the greatest of the rounds.", ""]
     for scenario in (s for s in SCENARIOS if s in results["scenarios"]):
         lines += [f"`{scenario}`: {SCENARIOS[scenario].about}.", "",
                   *table(results, scenario), ""]
