@@ -33,7 +33,7 @@
 #include "client.h"
 #include "histogram.h"
 
-enum { EVENTS = 512, CONNECTIONS = 12000, COOKIE_MAX = 256, SCRATCH = 65536 };
+enum { EVENTS = 512, CONNECTIONS = 8000, COOKIE_MAX = 256, SCRATCH = 65536 };
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
