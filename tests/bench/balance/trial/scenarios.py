@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to the replicas, and who has to cope with it: one row each."""
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -35,7 +36,7 @@ SCENARIOS = {s.name: s for s in (
 
 def _wharfgate(algorithm, balance="", needs=(), more=""):
     return Entrant("wharfgate", algorithm, balance or algorithm, {"more": more, "MORE": more},
-                   (algorithm.partition(" ")[0], *needs))
+                   (re.match("[a-z_]+", algorithm)[0], *needs))
 
 
 def _nginx(algorithm, balance):
@@ -48,7 +49,7 @@ def _haproxy(algorithm, balance="", **words):
 
 
 HASH = '{ algorithm: %s, key: "header:X-Key" }'
-BOUNDED_HASH = '{ algorithm: %s, key: "header:X-Key", max_load: 125%% }'
+UNBOUND_HASH = '{ algorithm: %s, key: "header:X-Key", max_load: off }'
 
 ENTRANTS = {e.name: e for e in (
     _wharfgate("least_requests"),
@@ -56,11 +57,13 @@ ENTRANTS = {e.name: e for e in (
     _wharfgate("round_robin"),
     _wharfgate("random"),
     _wharfgate("ring_hash", HASH % "ring_hash"),
-    _wharfgate("ring_hash max_load", BOUNDED_HASH % "ring_hash", ("max_load",)),
     _wharfgate("maglev", HASH % "maglev"),
+    _wharfgate("ring_hash without max_load", UNBOUND_HASH % "ring_hash", ("max_load",)),
     _wharfgate("sticky"),
-    _wharfgate("least_requests retry_on", "least_requests", ("retry_on",),
-               'retry_on: [connect, reset, "500", "502", "503", "504"]'),
+    _wharfgate("least_requests + retry_on 5xx", "least_requests", ("retry_on",),
+               "retry_on: [connect, reset, timeout, malformed, 5xx]"),
+    _wharfgate("least_requests + limits", "least_requests", ("requests_per_server",),
+               "limits: { requests_per_server: @THREADS@ }"),
     _nginx("round robin", ""),
     _nginx("least_conn", "least_conn;"),
     _nginx("random two least_conn", "random two least_conn;"),
@@ -68,11 +71,11 @@ ENTRANTS = {e.name: e for e in (
     _haproxy("roundrobin"),
     _haproxy("leastconn"),
     _haproxy("random(2)"),
-    _haproxy("leastconn maxconn", "leastconn", MORE=" maxconn @THREADS@"),
-    _haproxy("leastconn, no retry-on", "leastconn", observes=True),
+    _haproxy("leastconn + maxconn", "leastconn", MORE=" maxconn @THREADS@"),
+    _haproxy("leastconn without retry-on", "leastconn", observes=True),
     _haproxy("hash consistent", "hdr(X-Key)", hashes=True),
-    _haproxy("hash bounded", "hdr(X-Key)", hashes=True, bounded=True),
-    _haproxy("leastconn cookie", "leastconn", cookie=True),
+    _haproxy("hash consistent + bound", "hdr(X-Key)", hashes=True, bounded=True),
+    _haproxy("leastconn + cookie", "leastconn", cookie=True),
 )}
 
 # name: (title, factor, digits), in the order of the table's columns
