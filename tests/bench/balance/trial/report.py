@@ -48,15 +48,15 @@ def noise(results):
              for both in zip(values["load_late_p99_ms"], values["origin_late_p99_ms"])]
     if not every:
         return ""
-    return f"In 99 of 100 cases load and replicas kept their times within " \
-           f"{statistics.median(every):.2f} ms (median of the turns; {max(every):.2f} in the worst)."
+    return f"In 99 of 100 cases load and replicas kept their times within {max(every):.1f} ms."
 
 
 def markdown(results):
     machine = results["machine"]
     versions = ", ".join(f"{TITLES[p]} {v}" for p, v in results["versions"].items())
     how = results["how"]
-    lines = [f"{machine['cpus']} CPUs ({machine['cpu']}), Linux {machine['kernel']}; {versions}; "
+    kernel = machine["kernel"].partition("-")[0]
+    lines = [f"{machine['cpus']} CPUs ({machine['cpu']}), Linux {kernel}; {versions}; "
              f"{results['rounds']} rounds, {results['date']}. {how['rate']:,} requests a second "
              f"({how['load']} % of what nine replicas can do), {how['threads']} threads a replica, "
              f"{how['service_ms']:g} ms a request; {how['seconds']:g} s after "
