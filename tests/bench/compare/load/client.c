@@ -173,7 +173,7 @@ void client_send(struct client *c)
     flush_out(c);
 }
 
-static const char *field(const char *head, const char *name)
+const char *client_field(const char *head, const char *name)
 {
     size_t n = strlen(name);
     for (const char *line = strstr(head, "\r\n"); line; line = strstr(line, "\r\n")) {
@@ -189,8 +189,8 @@ static bool parse_head(struct client *c)
 {
     if (strncmp(c->head, "HTTP/1.1 ", 9) != 0) return false;
     c->status = (uint16_t)strtoul(c->head + 9, NULL, 10);
-    const char *length = field(c->head, "Content-Length");
-    const char *connection = field(c->head, "Connection");
+    const char *length = client_field(c->head, "Content-Length");
+    const char *connection = client_field(c->head, "Connection");
     c->closes = connection && strncasecmp(connection, "close", 5) == 0;
     c->body_left = length ? strtoull(length, NULL, 10) : 0;
     return length != NULL;

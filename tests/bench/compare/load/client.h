@@ -82,3 +82,6 @@ void client_dial(struct client *c);
 void client_send(struct client *c);
 void client_on_event(struct client *c, uint32_t events);
 void client_close(struct client *c);
+/* The value of a field of a head, up to the end of its line or further; NULL: it has none.
+ * c->head is that of the last answer while on_answer() runs. */
+const char *client_field(const char *head, const char *name);

@@ -15,20 +15,23 @@ FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
 DEADLINE_SECONDS = 120
 
 
+def build_program(program, sources, libraries=()):
+    """Compiles a helper where it is older than what it is made of."""
+    newest = max(p.stat().st_mtime for s in sources for p in s.parent.glob("*.[ch]"))
+    if program.exists() and program.stat().st_mtime > newest:
+        return
+    command = ["cc", *FLAGS, "-I", str(SOURCES / "load"), "-o", str(program),
+               *map(str, sources), *libraries]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=120)
+    if done.returncode != 0:
+        raise BenchError(f"{' '.join(command)}:\n{done.stderr.decode()}")
+
+
 def build(to):
-    """Compiles origin and load into the folder `to` where they are older than their sources."""
+    """Origin and load, in the folder `to`."""
     to.mkdir(parents=True, exist_ok=True)
-    for name, sources, libraries in (("origin", [SOURCES / "origin.c"], []),
-                                     ("load", sorted((SOURCES / "load").glob("*.c")),
-                                      ["-lssl", "-lcrypto"])):
-        program = to / name
-        newest = max(p.stat().st_mtime for s in sources for p in s.parent.glob("*.[ch]"))
-        if program.exists() and program.stat().st_mtime > newest:
-            continue
-        command = ["cc", *FLAGS, "-o", str(program), *map(str, sources), *libraries]
-        done = subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=120)
-        if done.returncode != 0:
-            raise BenchError(f"{' '.join(command)}:\n{done.stderr.decode()}")
+    build_program(to / "origin", [SOURCES / "origin.c"])
+    build_program(to / "load", sorted((SOURCES / "load").glob("*.c")), ["-lssl", "-lcrypto"])
 
 
 class Talker:

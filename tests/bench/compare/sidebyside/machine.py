@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine: figures of /proc, and processes that are started and surely stopped."""
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import resource
@@ -10,10 +12,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wharfgate" / "bench"
+LOCK_SECONDS = 3600
 PROXY_CPU = 0
 LOAD_CPU = 1
 FILES = 65536
+REAL_TIME = "real-time"
 PR_SET_PDEATHSIG = 1
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -35,6 +41,27 @@ def enter_own_mounts(root):
     check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
     check(libc.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, None), "mount proc")
     check(libc.mount(b"/dev", os.fsencode(root / "dev"), None, MS_BIND | MS_REC, None), "mount dev")
+
+
+@contextlib.contextmanager
+def alone(folder, say):
+    """Two runs at once would measure each other, and share each other's pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("waiting for another run, or prepare, to end")
+            until = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as problem:
+                    if time.monotonic() > until:
+                        raise BenchError("another run does not end") from problem
+                    time.sleep(1)
+        yield
 
 
 def file_limit():
@@ -83,13 +110,17 @@ class Process:
     guard = None # a Guard, while there is a run
 
     def __init__(self, command, cpu, root=None, nice=0, **options):
+        """`nice` may be REAL_TIME: before everything that is not, so only for what leaves
+        its CPU idle most of the time."""
         files = file_limit()
 
         def prepare():
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             os.sched_setaffinity(0, {cpu})
-            if nice:
+            if nice == REAL_TIME:
+                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+            elif nice:
                 os.setpriority(os.PRIO_PROCESS, 0, nice)
             if root:
                 os.chroot(root)
@@ -149,17 +180,27 @@ def tree(pid):
     return found
 
 
-def cpu_ns(pid):
-    """User and system time of all threads of the tree, in ns (schedstat's first field)."""
+def _schedstat(pid, field):
+    """One field of schedstat, summed over all threads of the tree."""
     total = 0
     for process in tree(pid):
         try:
             for task in os.listdir(f"/proc/{process}/task"):
                 with open(f"/proc/{process}/task/{task}/schedstat") as f:
-                    total += int(f.read().split()[0])
+                    total += int(f.read().split()[field])
         except OSError:
             pass
     return total
+
+
+def cpu_ns(pid):
+    """User and system time, in ns."""
+    return _schedstat(pid, 0)
+
+
+def waited_ns(pid):
+    """Time that it could have run, had nobody else been on its CPU."""
+    return _schedstat(pid, 1)
 
 
 def pss_bytes(pid, own_only=False):
