@@ -57,9 +57,7 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned 
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
     l->counters =
-        aligned_alloc(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
-    if (!l->counters) abort();
-    memset(l->counters, 0, worker_count * sizeof(*l->counters));
+        mem_zalloc_aligned(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
     l->status = s->status;
     l->is_dry_run = s->dry_run;
     l->policy = make_policy(l);

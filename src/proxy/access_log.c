@@ -357,9 +357,7 @@ static struct access_ring *ring_new(struct access_log *l, size_t bytes)
 {
     size_t power = 4096;
     while (power < bytes) power *= 2;
-    struct access_ring *ring = aligned_alloc(alignof(struct access_ring), sizeof(*ring));
-    if (!ring) abort();
-    memset(ring, 0, sizeof(*ring));
+    struct access_ring *ring = mem_zalloc_aligned(alignof(struct access_ring), sizeof(*ring));
     ring->log = l;
     ring->bytes = power;
     ring->data = mem_alloc(power);
@@ -381,9 +379,7 @@ static int start_writer(struct access_log *l)
 
 struct access_log *access_log_new(const struct access_log_options *o, struct error *e)
 {
-    struct access_log *l = aligned_alloc(alignof(struct access_log), sizeof(*l));
-    if (!l) abort();
-    memset(l, 0, sizeof(*l));
+    struct access_log *l = mem_zalloc_aligned(alignof(struct access_log), sizeof(*l));
     atomic_init(&l->format, format_of(o->format));
     l->errors = o->log;
     l->name = mem_strdup(o->name);

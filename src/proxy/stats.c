@@ -25,18 +25,11 @@ struct series_table {
 
 /* ---- the worker's side ---- */
 
-/* Counters of different workers never share a cache line. */
-static void *lines_zalloc(size_t bytes)
-{
-    size_t rounded = (bytes + 63) & ~(size_t)63;
-    void  *got = aligned_alloc(64, rounded);
-    if (!got) abort();
-    return memset(got, 0, rounded);
-}
+enum { CACHE_LINE_BYTES = 64 }; /* which counters of different workers never share */
 
 struct worker_stats *worker_stats_new(void)
 {
-    struct worker_stats *w = lines_zalloc(sizeof(*w));
+    struct worker_stats *w = mem_zalloc_aligned(CACHE_LINE_BYTES, sizeof(*w));
     w->routes = mem_zalloc(sizeof(*w->routes));
     w->upstreams = mem_zalloc(sizeof(*w->upstreams));
     return w;
@@ -70,7 +63,7 @@ static struct series *series_make(struct series_table *t, uint32_t id)
     _Atomic(struct series_chunk *) *chunk = &t->chunks[id / CHUNK_SERIES];
     if (!atomic_load_explicit(chunk, memory_order_relaxed))
         atomic_store_explicit(chunk, mem_zalloc(sizeof(struct series_chunk)), memory_order_release);
-    struct series *s = lines_zalloc(sizeof(*s));
+    struct series *s = mem_zalloc_aligned(CACHE_LINE_BYTES, sizeof(*s));
     atomic_store_explicit(
         &atomic_load_explicit(chunk, memory_order_relaxed)->items[id % CHUNK_SERIES], s,
         memory_order_release);

@@ -58,23 +58,35 @@ static bool has_tried_all(const struct endpoint_set *set, const struct balance_a
     return true;
 }
 
-/* The balancer's first choice that can be had; those that cannot, for connections' sake, are
- * passed over. */
+/* It is the request's, if there is room for it. */
+static bool take(struct upstream_local *l, const struct endpoint_set *set, struct endpoint *e)
+{
+    struct pool *pool = upstream_pool_of(l, e);
+    if (!upstream_pool_has_room(pool) || !enter_endpoint(e, set->request_max)) return false;
+    pool->user_count++;
+    return true;
+}
+
+/* The balancer's first choice was taken meanwhile, or has no connection left: the next ones. */
+static struct endpoint *find_other(struct upstream_local *l, const struct endpoint_set *set,
+                                   const struct balance_ask *ask, struct endpoint *first)
+{
+    struct balance_ask now = *ask;
+    struct endpoint   *e = first;
+    while (e && now.tried_count < BALANCE_TRIED_MAX) {
+        balance_tried(&now, e);
+        e = balance_choose(&l->balance, set, &now);
+        if (e && take(l, set, e)) return e;
+    }
+    return NULL;
+}
+
 static struct endpoint *find_endpoint(struct upstream_local *l, const struct endpoint_set *set,
                                       const struct balance_ask *ask)
 {
-    struct balance_ask now = *ask;
-    for (;;) {
-        struct endpoint *e = balance_choose(&l->balance, set, &now);
-        if (!e) return NULL;
-        struct pool *pool = upstream_pool_of(l, e);
-        if (upstream_pool_has_room(pool) && enter_endpoint(e, set->request_max)) {
-            pool->user_count++;
-            return e;
-        }
-        if (now.tried_count == BALANCE_TRIED_MAX) return NULL;
-        balance_tried(&now, e);
-    }
+    struct endpoint *e = balance_choose(&l->balance, set, ask);
+    if (!e || take(l, set, e)) return e;
+    return find_other(l, set, ask, e);
 }
 
 enum upstream_choice upstream_client_choose(struct upstream_client *c, struct upstream *u,

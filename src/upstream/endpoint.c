@@ -21,13 +21,6 @@ static const double FAILURE_US = 1e6;
 
 static_assert(sizeof(struct endpoint_live) == 64, "one cache line");
 
-static void *aligned_zalloc(size_t align, size_t bytes)
-{
-    void *p = aligned_alloc(align, bytes);
-    if (!p) abort();
-    return memset(p, 0, bytes);
-}
-
 void endpoint_live_ref(struct endpoint_live *live)
 {
     atomic_fetch_add_explicit(&live->ref_count, 1, memory_order_relaxed);
@@ -64,13 +57,13 @@ static char *make_server_name(const struct endpoint_spec *spec)
 
 struct endpoint *endpoint_new(const struct endpoint_spec *spec, struct endpoint_live *live)
 {
-    struct endpoint *e = aligned_zalloc(alignof(struct endpoint), sizeof(*e));
+    struct endpoint *e = mem_zalloc_aligned(alignof(struct endpoint), sizeof(*e));
     e->address = spec->address;
     if (spec->address.family == ADDRESS_UNIX) e->address.path = mem_strdup(spec->address.path);
     e->text = make_text(spec);
     e->identity = spec->identity.len ? mem_slicedup(spec->identity) : mem_strdup(e->text);
     e->server_name = make_server_name(spec);
-    e->live = live ? live : aligned_zalloc(alignof(struct endpoint_live), sizeof(*live));
+    e->live = live ? live : mem_zalloc_aligned(alignof(struct endpoint_live), sizeof(*live));
     endpoint_live_ref(e->live);
     e->weight = spec->weight ? spec->weight : 1;
     e->is_backup = spec->is_backup;
