@@ -66,6 +66,7 @@ static void start(struct check *c, struct tls_client *tls)
         .tls = tls,
         .server_name = slice_of(c->member->endpoint->server_name),
         .preamble = c->of->preamble,
+        .speaks_first = tls != NULL,
     };
     assert(!c->has_conn);
     c->has_conn = true;

@@ -135,15 +135,19 @@ void conn_accept(struct conn *c, struct loop *l, const struct conn_ops *ops, str
 }
 
 /* Returns the error of connect(2), or 0. With an error no socket is left. */
-static int start_connect(struct conn *c, const struct address *to)
+static int start_connect(struct conn *c, const struct conn_target *target)
 {
+    const struct address   *to = target->address;
     struct sockaddr_storage sa;
     socklen_t               len = address_to_sockaddr(to, &sa);
-    const int               one = 1;
+    const int               one = 1, zero = 0;
     if (!len) return EINVAL;
     c->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) return errno;
-    if (to->family != ADDRESS_UNIX) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (to->family != ADDRESS_UNIX) {
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        if (target->speaks_first) setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
+    }
     if (connect(c->fd, (struct sockaddr *)&sa, len) == 0) {
         c->is_open_due = 1;
         c->is_writable = 1;
@@ -161,7 +165,7 @@ void conn_connect(struct conn *c, struct loop *l, const struct conn_ops *ops, st
 {
     init(c, l, ops, out);
     c->is_connecting = 1;
-    int error = start_connect(c, to->address);
+    int error = start_connect(c, to);
     if (!error && !watch_add(l, &c->watch, c->fd, true, run_watch)) error = ENOMEM;
     if (error) {
         fail_connect(c, error);

@@ -115,6 +115,9 @@ struct conn_target {
     struct slice          server_name; /* for SNI and verification unless `tls` fixes one */
     struct slice          preamble;    /* sent before everything else (PROXY protocol); copied */
     bool                  is_http_1;   /* TLS: offer HTTP/1.1 alone */
+    /* Once it is open there is something to say at once: that acknowledges the connection
+     * too, which saves a packet at both ends. */
+    bool speaks_first;
 };
 
 /* Starts connecting. A failure is reported by on_fault from the loop, never from

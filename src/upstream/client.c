@@ -199,6 +199,7 @@ static void connect_new(struct upstream_local *l, struct pool *pool, struct upst
         .server_name = slice_of(e->server_name),
         .preamble = w->preamble,
         .is_http_1 = u->is_http_1,
+        .speaks_first = u->is_own,
     };
     conn_connect(&u->conn, c->loop, &upstream_conn_ops, &c->no_output, &to);
     deadline_set(c->loop, &u->conn.deadline, w->connect_ms);
