@@ -87,7 +87,9 @@ void roster_settle(struct member *m)
     if (state == ENDPOINT_READY) begin_ramp(m);
     atomic_store_explicit(&m->endpoint->is_leaving, state == ENDPOINT_DRAINING,
                           memory_order_relaxed);
-    roster_change(r, before == ENDPOINT_READY);
+    /* Nobody is to have requests any more, or the first one may: some wait for that. */
+    bool is_first = state == ENDPOINT_READY && r->counts[ENDPOINT_READY] == 1;
+    roster_change(r, before == ENDPOINT_READY || is_first);
     if (r->ops->on_state) r->ops->on_state(r, m, before);
 }
 
