@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A healthy replica for every request: thousands of them, while replicas beside healthy ones
+refuse, reset, hang, lie, close early, flap; each fault alone and all at once.
+
+Every request has exactly one outcome: the one right answer, or an explicit error, which is
+the gate's own page with its reason, or an abort after the head. While a replica is healthy,
+no idempotent request fails, but where its head had gone out already. No POST is delivered
+twice, whatever happens. Run with -s for the counts.
+"""
+import asyncio
+import collections
+import dataclasses
+import json
+import os
+import random
+import time
+
+import pytest
+
+import badorigin as bad
+from badorigin import BadOrigin, Ledger, Session, filler
+from h2peer import Gone, h2
+from harness import PATIENCE, Gate, run, until
+
+SLOWER = 5 if "WHARFGATE_SANITIZER" in os.environ else 1
+METHODS = ["GET"] * 4 + ["HEAD", "PUT", "PUT", "DELETE"] + ["POST"] * 2
+IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
+TOTALS = collections.Counter()
+
+CONFIG = """
+listeners:
+  http: { address: "127.0.0.1:0" }
+  https: { address: "127.0.0.1:0", tls: { certificates: [ { cert: "{cert}", key: "{key}" } ] } }
+upstreams:
+  app:
+    servers: [{servers}]
+    balance: round_robin
+{keys}
+routes:
+  - { upstream: app }
+defaults:
+  timeouts: { response_header: {header}, response_idle: 20s, body_idle: 20s, connect: 300ms }
+"""
+
+
+# ---- requests, and what came of them ----
+
+class Ask:
+    """One request as a client makes it."""
+
+    def __init__(self, number, method, rng):
+        self.number, self.method = number, method
+        self.want = rng.choice([0, 1, 200, 200, 5000, 40000])
+        self.sent = rng.choice([0, 10, 3000, 30000]) if method in ("POST", "PUT") else 0
+        self.is_chunked = bool(self.sent and rng.random() < 0.3)
+        self.body = filler(number, self.sent)
+
+    @property
+    def is_idempotent(self):
+        return self.method in IDEMPOTENT
+
+    @property
+    def fields(self):
+        pairs = [("x-request-number", str(self.number)), ("x-want", str(self.want)),
+                 ("x-sent", str(self.sent)), ("accept", "application/json")]
+        if self.method in ("POST", "PUT") and not self.is_chunked:
+            pairs.append(("content-length", str(self.sent)))
+        return pairs
+
+    def bytes(self, *lines):
+        """As it stands on the wire with HTTP/1.1."""
+        lines = [f"{self.method} /{self.number} HTTP/1.1", "host: localhost",
+                 *(f"{k}: {v}" for k, v in self.fields), *lines]
+        if not self.is_chunked:
+            return "\r\n".join([*lines, "", ""]).encode() + self.body
+        half = self.sent // 2
+        pieces = b"".join(b"%x\r\n%s\r\n" % (len(p), p)
+                          for p in (self.body[:half], self.body[half:]))
+        return "\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode() + \
+            pieces + b"0\r\n\r\n"
+
+
+def asks(count, seed):
+    """As many, of all methods, in an order that has no pattern."""
+    rng = random.Random(seed)
+    methods = [METHODS[i % len(METHODS)] for i in range(count)]
+    rng.shuffle(methods)
+    return [Ask(i + 1, method, rng) for i, method in enumerate(methods)]
+
+
+@dataclasses.dataclass
+class Seen:
+    """What a client has seen of a response; `is_whole`: it ended as a message ends."""
+    status: int = 0
+    fields: dict = dataclasses.field(default_factory=dict)
+    body: bytes = b""
+    is_whole: bool = False
+
+
+class Tally:
+    """The outcome of each request."""
+
+    def __init__(self):
+        self.right, self.errors, self.aborted = {}, {}, {}
+        self.wrong = []
+
+    def note(self, ask, seen):
+        """Exactly one a request."""
+        number = seen.fields.get("x-request-number")
+        if any(ask.number in of for of in (self.right, self.errors, self.aborted)):
+            self.wrong.append(f"{ask.number}: a second outcome")
+        elif not seen.status:
+            self.wrong.append(f"{ask.method} {ask.number}: no answer")
+        elif number is None:
+            self._note_own(ask, seen)
+        elif number != str(ask.number):
+            self.wrong.append(f"{ask.method} {ask.number}: got the answer of {number}")
+        elif not seen.is_whole:
+            self.aborted[ask.number] = ask
+        elif seen.status == 503:
+            self.errors[ask.number] = ask, "the origin's 503"
+        else:
+            self._note_answer(ask, seen)
+
+    def _note_answer(self, ask, seen):
+        right = b"" if ask.method == "HEAD" else filler(ask.number, ask.want)
+        received = seen.fields.get("x-received")
+        if (seen.status, seen.body, received) != (200, right, str(ask.sent)):
+            self.wrong.append(f"{ask.method} {ask.number}: {seen.status}, {len(seen.body)} bytes "
+                              f"of {ask.want}, {received} received of {ask.sent}")
+        self.right[ask.number] = seen.fields["x-origin"]
+
+    def _note_own(self, ask, seen):
+        reason = None
+        if seen.is_whole and seen.status in (502, 503, 504):
+            if ask.method == "HEAD":
+                reason = f"status {seen.status}"
+            else:
+                page = json.loads(seen.body)
+                reason = page["reason"] if page["status"] == seen.status else None
+        if reason:
+            self.errors[ask.number] = ask, reason
+        else:
+            self.wrong.append(f"{ask.method} {ask.number}: {seen}"[:300])
+
+    @property
+    def count(self):
+        return len(self.right) + len(self.errors) + len(self.aborted)
+
+    def reasons(self, is_idempotent):
+        return collections.Counter(reason for ask, reason in self.errors.values()
+                                   if ask.is_idempotent == is_idempotent)
+
+
+# ---- clients ----
+
+class Wire(asyncio.Protocol):
+    """A client's connection."""
+
+    def __init__(self):
+        self.transport, self.buffer = None, bytearray()
+        self.is_ended, self.waiter = False, None
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.buffer += data
+        self._wake()
+
+    def eof_received(self):
+        self._end()
+
+    def connection_lost(self, exc):
+        self._end()
+
+    def _end(self):
+        self.is_ended = True
+        self._wake()
+
+    def _wake(self):
+        if self.waiter and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def _more(self):
+        if self.is_ended:
+            raise EOFError
+        self.waiter = asyncio.get_running_loop().create_future()
+        await self.waiter
+
+    async def until(self, mark):
+        while (at := self.buffer.find(mark)) < 0:
+            await self._more()
+        return self._take(at + len(mark))
+
+    async def exactly(self, count):
+        while len(self.buffer) < count:
+            await self._more()
+        return self._take(count)
+
+    def _take(self, count):
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return data
+
+
+async def read_answer(wire, ask, seen):
+    while not seen.status:
+        start, *lines = (await wire.until(b"\r\n\r\n"))[:-4].decode("latin-1").split("\r\n")
+        pairs = (line.split(":", 1) for line in lines)
+        fields = {k.lower(): v.strip() for k, v in pairs}
+        status = int(start.split(" ")[1])
+        if status >= 200:
+            seen.status, seen.fields = status, fields
+    if ask.method == "HEAD":
+        pass
+    elif seen.fields.get("transfer-encoding") == "chunked":
+        while size := int(await wire.until(b"\r\n"), 16):
+            seen.body += (await wire.exactly(size + 2))[:-2]
+        await wire.exactly(2)
+    else:
+        seen.body = await wire.exactly(int(seen.fields["content-length"]))
+    seen.is_whole = True
+
+
+class Client:
+    """One request after the other over HTTP/1.1, on one connection: on a new one only where
+    the old one's end was announced, or an answer was cut off."""
+
+    def __init__(self, gate, tally, keep_alive):
+        self.address, self.tally = gate.address("http"), tally
+        self.lines = () if keep_alive else ("connection: close",)
+        self.wire = self.current = None
+
+    async def one(self, ask):
+        if not self.wire:
+            _, self.wire = await asyncio.get_running_loop().create_connection(Wire, *self.address)
+        wire, seen = self.wire, Seen()
+        wire.transport.write(ask.bytes(*self.lines))
+        try:
+            await read_answer(wire, ask, seen)
+        except EOFError:
+            pass
+        self.tally.note(ask, seen)
+        if wire.buffer and seen.is_whole:
+            self.tally.wrong.append(f"{ask.number}: surplus {bytes(wire.buffer[:80])!r}")
+        if not seen.is_whole or seen.fields.get("connection") == "close":
+            self.close()
+
+    def close(self):
+        if self.wire:
+            self.wire.transport.abort()
+        self.wire = None
+
+    async def run(self, todo):
+        for ask in todo:
+            self.current = ask
+            await self.one(ask)
+        self.current = None
+        self.close()
+
+
+def run_h2(gate, tally, todo):
+    """The same over TLS and HTTP/2, in a thread: up to a dozen streams at once."""
+    with h2(gate, "https", tls=True) as client:
+        while batch := [ask for ask, _ in zip(todo, range(12))]:
+            streams = [(ask, client.open(ask.method, f"/{ask.number}", ask.fields,
+                                         end=not ask.sent)) for ask in batch]
+            for ask, stream in streams:
+                try:
+                    if ask.sent:
+                        stream.send(ask.body, end=True)
+                except Gone:
+                    pass  # answered before it was sent
+            for ask, stream in streams:
+                stream.done()
+                fields = dict(stream.fields or ())
+                tally.note(ask, Seen(stream.status or 0, fields, bytes(stream.body),
+                                     stream.is_ended))
+
+
+# ---- a scenario ----
+
+PATIENT = "try_timeout: 300ms"
+
+@dataclasses.dataclass
+class Scenario:
+    """Bad origins beside healthy ones. `keys`: of the upstream. `posts`: the reasons by which a
+    POST may fail; `may_abort`: may answers be cut off?"""
+    name: str
+    bad: tuple
+    posts: frozenset = frozenset()
+    keys: str = ""
+    count: int = 1000
+    healthy: int = 2
+    clients: int = 48
+    may_abort: bool = False
+    keep_alive: bool = True
+    over: str = "h1"
+    header: str = "10s"
+
+    def __post_init__(self):
+        self.count //= SLOWER
+
+
+def is_known(key):
+    """Does the gate know the upstream's key?"""
+    return f'"{key}"' in run("schema").stdout
+
+
+class Stage:
+    """The gate with the scenario's origins; `async with` has them up."""
+
+    def __init__(self, scenario, cert, todo):
+        self.scenario, self.cert, self.todo = scenario, cert, todo
+        self.ledger, self.tally = Ledger(), Tally()
+        healthy = [BadOrigin(self.ledger, Session, f"healthy{i}") for i in range(scenario.healthy)]
+        self.bad = [bad.make(self.ledger, kind) for kind in scenario.bad]
+        # Healthy ones first and amid: a turn of round robin has them apart.
+        self.origins = healthy[:1] + self.bad[:len(self.bad) // 2] + healthy[1:] + \
+            self.bad[len(self.bad) // 2:]
+
+    async def __aenter__(self):
+        for origin in self.origins:
+            origin.start()
+        keys = "".join(f"    {line.strip()}\n" for line in self.scenario.keys.splitlines())
+        servers = ", ".join(f'"{o.address}"' for o in self.origins)
+        self.gate = await asyncio.to_thread(
+            Gate, CONFIG, workers=2, servers=servers, keys=keys, header=self.scenario.header,
+            cert=self.cert[0], key=self.cert[1])
+        return self
+
+    async def __aexit__(self, *exc):
+        await asyncio.to_thread(self.gate.__exit__, *exc)
+        for origin in self.origins:
+            await origin.close()
+
+    async def play(self):
+        todo = self.todo
+        if self.scenario.over == "h2":
+            parts = [todo[i::8] for i in range(8)]
+            jobs = [asyncio.to_thread(run_h2, self.gate, self.tally, iter(p)) for p in parts]
+            clients = []
+        else:
+            clients = [Client(self.gate, self.tally, self.scenario.keep_alive)
+                       for _ in range(self.scenario.clients)]
+            queue = iter(todo)
+            jobs = [c.run(queue) for c in clients]
+        try:
+            await asyncio.wait_for(asyncio.gather(*jobs), PATIENCE * 6)
+        except TimeoutError:
+            left = [(c.current.method, c.current.number, self.ledger.seen[c.current.number])
+                    for c in clients if c.current]
+            raise AssertionError(f"unanswered: {left}") from None
+
+    async def retries(self):
+        return int(await asyncio.to_thread(self.gate.metric, "wharfgate_upstream_retries_total"))
+
+    async def quiet(self):
+        """Nothing is left over: only the admin request that asks, and its connection."""
+        def is_quiet():
+            return (self.gate.metric("wharfgate_requests_active") <= 1
+                    and self.gate.metric("wharfgate_connections_active") <= 1)
+        await asyncio.to_thread(until, is_quiet, "quiet")
+
+
+def report(stage):
+    tally, ledger = stage.tally, stage.ledger
+    counts = {
+        "requests": tally.count, "idempotent": sum(ask.is_idempotent for ask in stage.todo),
+        "retried": stage.retried, "faults": sum(o.failed for o in stage.bad),
+        "aborted": len(tally.aborted), "idempotent errors": dict(tally.reasons(True)),
+        "POST errors": dict(tally.reasons(False)),
+        "POST twice": len(ledger.doubles(ledger.delivered, "POST")),
+        "others twice": len(ledger.doubles(ledger.delivered, *IDEMPOTENT)),
+    }
+    TOTALS.update({k: v for k, v in counts.items() if isinstance(v, int)})
+    print(f"\n{stage.scenario.name}: {counts}, {stage.seconds:.1f} s")
+
+
+def judge(stage):
+    """What holds whatever the fault is."""
+    scenario, tally, ledger = stage.scenario, stage.tally, stage.ledger
+    assert not tally.wrong, (len(tally.wrong), tally.wrong[:5])
+    assert not ledger.faults, ledger.faults[:5]
+    assert tally.count == len(stage.todo)
+    for where in (ledger.delivered, ledger.seen):
+        doubles = ledger.doubles(where, "POST")
+        assert not doubles, (len(doubles), list(doubles.items())[:5])
+    liars = [n for n, name in tally.right.items() if name not in ledger.delivered[n]]
+    assert not liars, liars[:5]
+    failed = [(ask.method, n, why, ledger.seen[n]) for n, (ask, why) in tally.errors.items()
+              if ask.is_idempotent]
+    assert not failed, (len(failed), failed[:5])
+    assert scenario.may_abort or not tally.aborted, list(tally.aborted)[:5]
+    others = set(tally.reasons(False)) - set(scenario.posts)
+    assert not others, (others, scenario.posts)
+    # Where no connection was to be had, nobody has seen the request.
+    seen = [n for n, (_, why) in tally.errors.items()
+            if why.startswith("connect_") and ledger.seen[n]]
+    assert not seen, seen[:5]
+
+
+def perform(scenario, cert, seed=20261126):
+    async def scene():
+        async with Stage(scenario, cert, asks(scenario.count, seed)) as stage:
+            began = time.monotonic()
+            await stage.play()
+            stage.seconds = time.monotonic() - began
+            stage.retried = await stage.retries()
+            report(stage)
+            judge(stage)
+            await stage.quiet()
+        return stage
+    return asyncio.run(scene())
+
+
+SCENARIOS = [
+    Scenario("none", ()),
+    Scenario("refuses", (bad.Refusing,)),
+    Scenario("unreachable", (bad.Unreachable,), count=500),
+    Scenario("resets_on_accept", (bad.ResetsOnAccept,)),
+    Scenario("resets_amid_request", (bad.ResetsAmidRequest,)),
+    Scenario("resets_before_head", (bad.ResetsBeforeHead,)),
+    Scenario("resets_amid_head", (bad.ResetsAmidHead,)),
+    Scenario("cuts_body", (bad.CutsBody,), may_abort=True),
+    Scenario("hangs", (bad.Hangs,), keys=PATIENT, count=500),
+    Scenario("late", (bad.Late,), keys=PATIENT, count=500),
+    Scenario("deaf", (bad.Deaf,), keys=PATIENT, count=500),
+    Scenario("closes_idle", (bad.ClosesIdle,)),
+    Scenario("garbage", (bad.SendsGarbage,)),
+    Scenario("surplus", (bad.SendsSurplus,)),
+    Scenario("half_closes", (bad.HalfCloses,)),
+    Scenario("flaps", (bad.Flapping,)),
+    Scenario("slow", (bad.Slow,)),
+    Scenario("unwell", (bad.Unwell,)),
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
+def test_one_fault_beside_healthy_replicas(scenario, cert):
+    perform(scenario, cert)
