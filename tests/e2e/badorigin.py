@@ -154,8 +154,8 @@ class Session(asyncio.Protocol):
 
     # ---- ways to end ----
 
-    def fails(self, request=None):
-        """One more that the origin has failed."""
+    def fails(self):
+        """The origin misbehaves once more."""
         self.origin.failed += 1
 
     def reset(self):
@@ -179,7 +179,7 @@ class ResetsAmidRequest(Session):
     """Having read the head, whatever is still to come."""
 
     def on_head(self, request):
-        self.fails(request)
+        self.fails()
         self.reset()
 
 
@@ -187,7 +187,7 @@ class ResetsBeforeHead(Session):
     """Takes the request, and resets or closes in turn."""
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         if self.origin.failed % 2:
             self.reset()
         else:
@@ -196,7 +196,7 @@ class ResetsBeforeHead(Session):
 
 class ResetsAmidHead(Session):
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         head, _ = request.answer(self.origin)
         self.transport.write(head[:len(head) // 2])
         if self.origin.failed % 2:
@@ -214,7 +214,7 @@ class CutsBody(Session):
         if request.method == "HEAD" or not body:
             self.transport.write(head)
             return
-        self.fails(request)
+        self.fails()
         self.transport.write(head + body[:len(body) // 2])
         if self.origin.failed % 2:
             self.reset()
@@ -226,7 +226,7 @@ class Hangs(Session):
     """Has received the request, and that was that."""
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
 
 
 class ClosesIdle(Session):
@@ -235,7 +235,7 @@ class ClosesIdle(Session):
 
     def on_head(self, request):
         if self.served:
-            self.fails(request)
+            self.fails()
             if self.origin.failed % 3:
                 self.close()
             else:
@@ -244,6 +244,7 @@ class ClosesIdle(Session):
     def on_request(self, request):
         super().on_request(request)
         if request.number % 4 == 0:
+            self.fails()
             self.close()
 
 
@@ -261,7 +262,7 @@ class SendsGarbage(Session):
     )
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         kind = self.origin.failed % (len(self.KINDS) + 1)
         noise = random.Random(request.number).randbytes(300)
         self.transport.write(self.KINDS[kind] if kind < len(self.KINDS) else noise + b"\r\n\r\n")
@@ -272,7 +273,7 @@ class SendsSurplus(Session):
 
     def on_request(self, request):
         head, body = request.answer(self.origin)
-        self.fails(request)
+        self.fails()
         self.transport.write(head + body + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
 
 
@@ -292,7 +293,7 @@ class HalfCloses(Session):
         if self.way == 0:
             return
         if self.way == 1:
-            self.fails(request)
+            self.fails()
         else:
             super().on_request(request)
         if self.transport.can_write_eof() and not self.transport.is_closing():
@@ -304,7 +305,7 @@ class Slow(Session):
     """The head after a while, the body by pieces. Still quick enough for every limit."""
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         head, body = request.answer(self.origin)
         size = len(body) // 3 + 1
         pieces = [head[:20], head[20:], *(body[i:i + size] for i in range(0, len(body), size))]
@@ -322,7 +323,7 @@ class Late(Session):
     """Answers, but after any patience; by then nobody may be there."""
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         asyncio.get_running_loop().call_later(0.6, self._send, request)
 
     def _send(self, request):
@@ -334,13 +335,15 @@ class Unwell(Session):
     """503 to everything."""
 
     def on_request(self, request):
-        self.fails(request)
+        self.fails()
         self.transport.write(request.head(self.origin, 503, "Content-Length: 0"))
 
 
 class BadOrigin:
     """A listening socket whose connections are `manner`s. The port stays ours while it is
-    down: a second socket is bound to it, which never listens."""
+    down: a second socket is bound to it, which never listens. `is_silent`: it does not see
+    what it fails."""
+    is_silent = False
 
     def __init__(self, ledger, manner=Session, name=None):
         self.ledger, self.manner = ledger, manner
@@ -411,6 +414,7 @@ class Flapping(BadOrigin):
 
 class Refusing(BadOrigin):
     """Nobody listens."""
+    is_silent = True
 
     def start(self):
         pass
@@ -418,6 +422,7 @@ class Refusing(BadOrigin):
 
 class Deaf(BadOrigin):
     """Listens and never accepts: connections are made, what is sent is read by nobody."""
+    is_silent = True
 
     def start(self):
         self.sock = self._bind(self.port)
