@@ -261,23 +261,34 @@ class Client:
         self.close()
 
 
-def run_h2(gate, tally, todo):
+class H2Run:
     """The same over TLS and HTTP/2, in a thread: up to a dozen streams at once."""
-    with h2(gate, "https", tls=True) as client:
-        while batch := list(itertools.islice(todo, 12)):
-            streams = [(ask, client.open(ask.method, f"/{ask.number}", ask.fields,
-                                         end=not ask.sent)) for ask in batch]
-            for ask, stream in streams:
-                try:
-                    if ask.sent:
-                        stream.send(ask.body, end=True)
-                except Gone:
-                    pass  # answered before it was sent
-            for ask, stream in streams:
-                stream.done()
-                fields = dict(stream.fields or ())
-                tally.note(ask, Seen(stream.status or 0, fields, bytes(stream.body),
-                                     stream.is_ended))
+
+    def __init__(self, gate, tally, todo):
+        self.tally, self.todo, self.open = tally, todo, {}
+        with h2(gate, "https", tls=True) as self.client:
+            while self._fill():
+                self.client.wait(self._take, f"one of {[ask.number for ask in self.open]}")
+
+    def _fill(self):
+        for ask in itertools.islice(self.todo, 12 - len(self.open)):
+            stream = self.client.open(ask.method, f"/{ask.number}", ask.fields, end=not ask.sent)
+            self.open[ask] = stream
+            try:
+                if ask.sent:
+                    stream.send(ask.body, end=True)
+            except Gone:
+                pass  # answered before it was sent
+        return self.open
+
+    def _take(self):
+        """Notes those that are over."""
+        over = [(ask, s) for ask, s in self.open.items() if s.is_ended or s.is_gone]
+        for ask, s in over:
+            del self.open[ask]
+            self.tally.note(ask, Seen(s.status or 0, dict(s.fields or ()), bytes(s.body),
+                                      s.is_ended))
+        return over
 
 
 # ---- a scenario ----
@@ -341,7 +352,7 @@ class Stage:
         todo = self.todo
         if self.scenario.over == "h2":
             parts = [todo[i::8] for i in range(8)]
-            jobs = [asyncio.to_thread(run_h2, self.gate, self.tally, iter(p)) for p in parts]
+            jobs = [asyncio.to_thread(H2Run, self.gate, self.tally, iter(p)) for p in parts]
             clients = []
         else:
             clients = [Client(self.gate, self.tally, self.scenario.keep_alive)
