@@ -293,7 +293,7 @@ class H2Run:
 
 # ---- a scenario ----
 
-PATIENT = "try_timeout: 300ms"
+TRY = "try_timeout: 300ms"
 
 @dataclasses.dataclass
 class Scenario:
@@ -444,9 +444,9 @@ ALONE = [
     Scenario("resets_before_head", (bad.ResetsBeforeHead,), BROKEN),
     Scenario("resets_amid_head", (bad.ResetsAmidHead,), BROKEN, count=1500),
     Scenario("cuts_body", (bad.CutsBody,), BROKEN, count=1500, may_abort=True),
-    Scenario("hangs", (bad.Hangs,), LATE, PATIENT, count=1000),
-    Scenario("late", (bad.Late,), LATE, PATIENT, count=1000),
-    Scenario("deaf", (bad.Deaf,), LATE, PATIENT, count=1000),
+    Scenario("hangs", (bad.Hangs,), LATE, TRY, count=1000),
+    Scenario("late", (bad.Late,), LATE, TRY, count=1000),
+    Scenario("deaf", (bad.Deaf,), LATE, TRY, count=1000),
     Scenario("closes_idle", (bad.ClosesIdle,), BROKEN),
     Scenario("garbage", (bad.SendsGarbage,), {"upstream_malformed"}, "retry_on: [malformed]"),
     Scenario("surplus", (bad.SendsSurplus,)),
