@@ -350,7 +350,7 @@ class BadOrigin:
         self.name = name or manner.__name__
         self.sessions, self.tasks = set(), set()
         self.connections = self.failed = 0
-        self.sock, self.holder = None, self._bind(0)
+        self.sock, self.holder, self.is_closed = None, self._bind(0), False
         self.port = self.holder.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
 
@@ -387,6 +387,7 @@ class BadOrigin:
             session.reset()
 
     async def close(self):
+        self.is_closed = True
         self.stop()
         if self.tasks:
             await asyncio.wait(self.tasks)
@@ -394,22 +395,34 @@ class BadOrigin:
 
 
 class Flapping(BadOrigin):
-    """Up and down in turn, each time `PERIOD` requests were delivered anywhere."""
-    PERIOD = 60
+    """Up and down in turn, by the number of requests that were delivered anywhere."""
+    PERIOD, UP, AHEAD = 120, 65, 0
 
     def __init__(self, *args):
         super().__init__(*args)
         self.ledger.watchers.append(self.look)
 
+    def start(self):
+        if self._is_due(self.ledger.total):
+            super().start()
+
+    def _is_due(self, total):
+        return (total + self.AHEAD) % self.PERIOD < self.UP
+
     def look(self, total):
-        is_up = total // self.PERIOD % 2 == 0
-        if is_up == bool(self.sock) or self.holder.fileno() < 0:
+        is_up = self._is_due(total)
+        if is_up == bool(self.sock) or self.is_closed:
             return
         if is_up:
-            self.start()
+            super().start()
         else:
             self.failed += 1
             self.stop()
+
+
+class FlappingBack(Flapping):
+    """Up when the other one is down, and for a few requests with it."""
+    AHEAD = Flapping.PERIOD // 2
 
 
 class Refusing(BadOrigin):

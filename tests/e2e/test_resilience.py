@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import textwrap
 import time
 
 import pytest
@@ -21,7 +22,7 @@ import pytest
 import badorigin as bad
 from badorigin import BadOrigin, Ledger, Session, filler
 from h2peer import Gone, h2
-from harness import PATIENCE, Gate, run, until
+from harness import PATIENCE, Gate, until
 
 SLOWER = 5 if "WHARFGATE_SANITIZER" in os.environ else 1
 METHODS = ["GET"] * 4 + ["HEAD", "PUT", "PUT", "DELETE"] + ["POST"] * 2
@@ -293,7 +294,26 @@ class H2Run:
 
 # ---- a scenario ----
 
-TRY = "try_timeout: 300ms"
+# Neither judged by their faults nor spared by a budget: each of them is met again and again.
+RAW = """
+retry_budget: off
+outlier_ejection: { max_share: off }
+"""
+TRY = RAW + "try_timeout: 300ms\n"
+MANY = TRY + "retries: 10\n"
+JUDGED = """
+retries: 10
+retry_budget: off
+try_timeout: 300ms
+outlier_ejection:
+  consecutive_failures: 3
+  base_time: 200ms
+  max_time: 1s
+  interval: 500ms
+  max_share: 100%
+  panic_threshold: off
+"""
+
 
 @dataclasses.dataclass
 class Scenario:
@@ -302,7 +322,7 @@ class Scenario:
     name: str
     bad: tuple
     posts: set = frozenset()
-    keys: str = ""
+    keys: str = RAW
     count: int = 3000
     healthy: int = 2
     clients: int = 48
@@ -313,11 +333,6 @@ class Scenario:
 
     def __post_init__(self):
         self.count //= SLOWER
-
-
-def is_known(key):
-    """Does the gate know the upstream's key?"""
-    return f'"{key}"' in run("schema").stdout
 
 
 class Stage:
@@ -335,7 +350,7 @@ class Stage:
     async def __aenter__(self):
         for origin in self.origins:
             origin.start()
-        keys = "".join(f"    {line.strip()}\n" for line in self.scenario.keys.splitlines())
+        keys = textwrap.indent(self.scenario.keys.strip("\n"), "    ")
         servers = ", ".join(f'"{o.address}"' for o in self.origins)
         self.gate = await asyncio.to_thread(
             Gate, CONFIG, workers=2, servers=servers, keys=keys, header=self.scenario.header,
@@ -436,7 +451,7 @@ LATE = {"response_timeout"}
 ANY = BROKEN | LATE | {"upstream_malformed"}
 
 ALONE = [
-    Scenario("none", ()),
+    Scenario("none", (), keys=""),
     Scenario("refuses", (bad.Refusing,)),
     Scenario("unreachable", (bad.Unreachable,), count=1000),
     Scenario("resets_on_accept", (bad.ResetsOnAccept,), BROKEN),
@@ -448,25 +463,36 @@ ALONE = [
     Scenario("late", (bad.Late,), LATE, TRY, count=1000),
     Scenario("deaf", (bad.Deaf,), LATE, TRY, count=1000),
     Scenario("closes_idle", (bad.ClosesIdle,), BROKEN),
-    Scenario("garbage", (bad.SendsGarbage,), {"upstream_malformed"}, "retry_on: [malformed]"),
+    Scenario("garbage", (bad.SendsGarbage,), {"upstream_malformed"}),
     Scenario("surplus", (bad.SendsSurplus,)),
     Scenario("half_closes", (bad.HalfCloses,), BROKEN),
     Scenario("flaps", (bad.Flapping,), BROKEN),
     Scenario("slow", (bad.Slow,)),
-    Scenario("unwell", (bad.Unwell,), {"the origin's 503"}, "retry_on: [503]"),
+    Scenario("unwell", (bad.Unwell,), {"the origin's 503"}, RAW + "retry_on: [503]"),
+    # One of two is always up; each has been down, and is up again, when the other goes.
+    Scenario("one_of_two", (bad.Flapping, bad.FlappingBack), BROKEN, RAW + "retries: 4", healthy=0),
 ]
 
 # As many that fail as there are retries: whatever comes first, a healthy one is among the tries.
 ZOO = (bad.Refusing, bad.ResetsOnAccept, bad.ResetsAmidRequest, bad.ResetsBeforeHead,
        bad.ResetsAmidHead, bad.SendsGarbage, bad.HalfCloses, bad.Flapping, bad.CutsBody,
        bad.Hangs, bad.ClosesIdle, bad.SendsSurplus, bad.Slow)
-QUIET = tuple(kind for kind in ZOO if kind is not bad.Hangs)
 
 TOGETHER = [
-    Scenario("quiet_zoo", QUIET, ANY, "retries: 10", may_abort=True),
-    Scenario("quiet_zoo_without_keep_alive", QUIET, ANY,
-             "retries: 10\nkeep_alive_connections: 0", may_abort=True, keep_alive=False),
-    Scenario("quiet_zoo_over_h2", QUIET, ANY, "retries: 10", may_abort=True, over="h2"),
+    Scenario("zoo", ZOO, ANY, MANY, clients=64, may_abort=True),
+    Scenario("zoo_without_keep_alive", ZOO, ANY, MANY + "keep_alive_connections: 0", clients=64,
+             count=2000, may_abort=True, keep_alive=False),
+    Scenario("zoo_over_h2", ZOO, ANY, MANY, count=2000, may_abort=True, over="h2"),
+    Scenario("zoo_that_is_judged", ZOO, ANY, JUDGED, count=5000, may_abort=True),
+]
+
+# What one gets without a word in the configuration.
+PRESET = [
+    Scenario("preset_refuses", (bad.Refusing,), keys=""),
+    Scenario("preset_resets", (bad.ResetsBeforeHead,), BROKEN, keys=""),
+    Scenario("preset_garbage", (bad.SendsGarbage,), {"upstream_malformed"}, keys=""),
+    Scenario("preset_flaps", (bad.Flapping,), BROKEN, keys=""),
+    Scenario("preset_one_of_two", (bad.Flapping, bad.FlappingBack), BROKEN, "", healthy=0),
 ]
 
 
@@ -477,4 +503,9 @@ def test_one_fault_beside_healthy_replicas(scenario, cert):
 
 @pytest.mark.parametrize("scenario", TOGETHER, ids=lambda s: s.name)
 def test_all_faults_at_once(scenario, cert):
+    perform(scenario, cert)
+
+
+@pytest.mark.parametrize("scenario", PRESET, ids=lambda s: s.name)
+def test_by_preset(scenario, cert):
     perform(scenario, cert)
