@@ -420,9 +420,13 @@ class Flapping(BadOrigin):
             self.stop()
 
 
-class FlappingBack(Flapping):
-    """Up when the other one is down, and for a few requests with it."""
-    AHEAD = Flapping.PERIOD // 2
+class Rolling(Flapping):
+    """One of two that are restarted in turn, again and again: the other one has just come back."""
+    PERIOD, UP = 1200, 680
+
+
+class RollingToo(Rolling):
+    AHEAD = Rolling.PERIOD // 2
 
 
 class Refusing(BadOrigin):

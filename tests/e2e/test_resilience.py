@@ -450,6 +450,9 @@ BROKEN = {"upstream_closed", "upstream_reset", "upstream_truncated"}
 LATE = {"response_timeout"}
 ANY = BROKEN | LATE | {"upstream_malformed"}
 
+# One of the two is always up.
+ROLLING = (bad.Rolling, bad.RollingToo)
+
 ALONE = [
     Scenario("none", (), keys=""),
     Scenario("refuses", (bad.Refusing,)),
@@ -469,8 +472,7 @@ ALONE = [
     Scenario("flaps", (bad.Flapping,), BROKEN),
     Scenario("slow", (bad.Slow,)),
     Scenario("unwell", (bad.Unwell,), {"the origin's 503"}, RAW + "retry_on: [503]"),
-    # One of two is always up; each has been down, and is up again, when the other goes.
-    Scenario("one_of_two", (bad.Flapping, bad.FlappingBack), BROKEN, RAW + "retries: 4", healthy=0),
+    Scenario("rolls", ROLLING, BROKEN, count=5000, healthy=0),
 ]
 
 # As many that fail as there are retries: whatever comes first, a healthy one is among the tries.
@@ -492,7 +494,7 @@ PRESET = [
     Scenario("preset_resets", (bad.ResetsBeforeHead,), BROKEN, keys=""),
     Scenario("preset_garbage", (bad.SendsGarbage,), {"upstream_malformed"}, keys=""),
     Scenario("preset_flaps", (bad.Flapping,), BROKEN, keys=""),
-    Scenario("preset_one_of_two", (bad.Flapping, bad.FlappingBack), BROKEN, "", healthy=0),
+    Scenario("preset_rolls", ROLLING, BROKEN, "", count=5000, healthy=0),
 ]
 
 
