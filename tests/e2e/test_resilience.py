@@ -329,7 +329,7 @@ class Scenario:
     may_abort: bool = False
     keep_alive: bool = True
     over: str = "h1"
-    header: str = "10s"
+    header: str = "1s"
 
     def __post_init__(self):
         self.count //= SLOWER
