@@ -55,6 +55,7 @@ class Ask:
         self.want = rng.choice([0, 1, 200, 200, 5000, 40000])
         self.sent = rng.choice([0, 10, 3000, 30000]) if method in ("POST", "PUT") else 0
         self.is_chunked = bool(self.sent and rng.random() < 0.3)
+        self.piece = rng.choice([4000, 16000, 1 << 20])
         self.body = filler(number, self.sent)
 
     @property
@@ -238,7 +239,10 @@ class Client:
         if not self.wire:
             _, self.wire = await asyncio.get_running_loop().create_connection(Wire, *self.address)
         wire, seen = self.wire, Seen()
-        wire.transport.write(ask.bytes(*self.lines))
+        data = ask.bytes(*self.lines)
+        for i in range(0, len(data), ask.piece):
+            wire.transport.write(data[i:i + ask.piece])
+            await asyncio.sleep(0)  # the others' turn, so that pieces arrive one by one
         try:
             await read_answer(wire, ask, seen)
         except EOFError:
@@ -329,7 +333,7 @@ class Scenario:
     may_abort: bool = False
     keep_alive: bool = True
     over: str = "h1"
-    header: str = "1s"
+    header: str = "2s"
 
     def __post_init__(self):
         self.count //= SLOWER
