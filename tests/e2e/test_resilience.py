@@ -385,8 +385,13 @@ class Stage:
                     for c in clients if c.current]
             raise AssertionError(f"unanswered: {left}") from None
 
-    async def retries(self):
-        return int(await asyncio.to_thread(self.gate.metric, "wharfgate_upstream_retries_total"))
+    async def count(self):
+        """What the gate says of it all."""
+        for name in ("retries", "retries_denied"):
+            counter = f"wharfgate_upstream_{name}_total"
+            setattr(self, name, int(await asyncio.to_thread(self.gate.metric, counter)))
+        self.ejections = int(await asyncio.to_thread(
+            self.gate.metric, "wharfgate_endpoint_ejections_total"))
 
     async def quiet(self):
         """Nothing is left over: only the admin request that asks, and its connection."""
@@ -397,16 +402,18 @@ class Stage:
 
 
 def report(stage):
+    """Shown with -s."""
     tally, ledger = stage.tally, stage.ledger
     counts = {
         "requests": tally.count, "idempotent": sum(ask.is_idempotent for ask in stage.todo),
-        "retried": stage.retried, "faults": sum(o.failed for o in stage.bad),
+        "retried": stage.retries, "denied": stage.retries_denied, "ejected": stage.ejections,
+        "faults": sum(o.failed for o in stage.bad),
         "aborted": len(tally.aborted), "idempotent errors": dict(tally.reasons(True)),
         "POST errors": dict(tally.reasons(False)),
         "POST twice": len(ledger.doubles(ledger.delivered, "POST")),
         "others twice": len(ledger.doubles(ledger.delivered, *IDEMPOTENT)),
     }
-    TOTALS.update({k: v for k, v in counts.items() if isinstance(v, int)})
+    TOTALS.update({"scenarios": 1, **{k: v for k, v in counts.items() if isinstance(v, int)}})
     print(f"\n{stage.scenario.name}: {counts}, {stage.seconds:.1f} s")
 
 
@@ -417,8 +424,10 @@ def judge(stage):
     assert not ledger.faults, ledger.faults[:5]
     assert tally.count == len(stage.todo)
     assert stage.gate.worker_pid == stage.pid
-    idle = [o.name for o in stage.bad if not o.failed and not (o.is_silent and stage.retried)]
+    idle = [o.name for o in stage.bad if not o.failed and not (o.is_silent and stage.retries)]
     assert not idle, f"never came to misbehave: {idle}"
+    is_spared = scenario.keys.startswith(RAW) or not stage.bad
+    assert not stage.retries_denied and (is_spared or stage.ejections)
     for where in (ledger.delivered, ledger.seen):
         doubles = ledger.doubles(where, "POST")
         assert not doubles, (len(doubles), list(doubles.items())[:5])
@@ -442,7 +451,7 @@ def perform(scenario, cert, seed=20261126):
             began = time.monotonic()
             await stage.play()
             stage.seconds = time.monotonic() - began
-            stage.retried = await stage.retries()
+            await stage.count()
             report(stage)
             judge(stage)
             await stage.quiet()
@@ -500,6 +509,17 @@ PRESET = [
     Scenario("preset_flaps", (bad.Flapping,), BROKEN, keys=""),
     Scenario("preset_rolls", ROLLING, BROKEN, "", count=5000, healthy=0),
 ]
+
+
+ALL = ALONE + TOGETHER + PRESET
+
+
+@pytest.fixture(scope="module", autouse=True)
+def totals():
+    yield
+    print(f"\nin total: {dict(TOTALS)}")
+    if TOTALS["scenarios"] == len(ALL) and SLOWER == 1:
+        assert TOTALS["idempotent"] >= 10000
 
 
 @pytest.mark.parametrize("scenario", ALONE, ids=lambda s: s.name)
