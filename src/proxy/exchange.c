@@ -342,24 +342,29 @@ static void on_head(struct http_stream *s, struct http_head *head)
     run_request_filters(x);
 }
 
+/* Room for what may be held: what is lent to a replica's connection must not move. */
+static void make_room(struct exchange *x)
+{
+    int64_t all = x->request->body_bytes;
+    if (x->held.data) return;
+    buffer_reserve(&x->held, all > 0 && all < EXCHANGE_HELD_MAX ? (size_t)all : EXCHANGE_HELD_MAX);
+}
+
 /* Keeps a piece of the body for sending it later, or again. */
 static void hold(struct exchange *x, struct slice data)
 {
     struct attempt *a = x->attempt;
     bool            is_sent = a && a->stream;
     if (!x->is_held_whole && is_sent) return;
-    if (!is_sent) {
-        buffer_put(&x->held, data.data, data.len);
-        return;
-    }
-    /* What is lent to the replica's connection must not move: no growing here. */
-    size_t room = x->held.data ? x->held.capacity - x->held.len - 1 : EXCHANGE_HELD_MAX;
-    if (!attempt_may_repeat(a) || data.len > room) {
+    if (is_sent && !attempt_may_repeat(a)) {
         x->is_held_whole = false;
         return;
     }
-    if (!x->held.data) buffer_reserve(&x->held, EXCHANGE_HELD_MAX);
-    buffer_put(&x->held, data.data, data.len);
+    make_room(x);
+    if (is_sent && data.len > x->held.capacity - x->held.len - 1)
+        x->is_held_whole = false;
+    else
+        buffer_put(&x->held, data.data, data.len);
 }
 
 /* A body that trickles holds a replica for nothing, as long as the replica has not begun

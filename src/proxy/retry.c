@@ -76,6 +76,7 @@ static bool retry(struct attempt *a, const struct failure *f)
         return false;
     }
     x->retries++;
+    x->ask.is_retry = true;
     counter_add(&w->stats->upstream_retries, 1);
     attempt_count(a, 0);
     balance_tried(&x->ask, a->endpoint);

@@ -51,6 +51,7 @@ static bool has_tried_all(const struct endpoint_set *set, const struct balance_a
 {
     for (unsigned t = 0; t < TIER_COUNT; t++) {
         const struct endpoint_tier *tier = &set->tiers[t];
+        if (t == TIER_EJECTED && !ask->is_retry) break;
         if (tier->count > ask->tried_count) return false;
         for (size_t i = 0; i < tier->count; i++)
             if (!balance_was_tried(tier->items[i], ask)) return false;

@@ -95,7 +95,8 @@ struct endpoint_tier {
     void             *table;   /* the algorithm's; NULL: it has none, or count is 0 */
 };
 
-enum { TIER_PRIMARY, TIER_BACKUP, TIER_COUNT };
+/* Ejected ones are a retry's last resort. */
+enum { TIER_PRIMARY, TIER_BACKUP, TIER_EJECTED, TIER_COUNT };
 
 struct balance_ops;
 
@@ -111,6 +112,7 @@ struct endpoint_set {
 struct endpoint_pick {
     struct endpoint *endpoint;
     uint32_t         weight; /* effective */
+    bool             is_ejected;
 };
 struct endpoint_set *endpoint_set_new(const struct balance_ops *balance, const void *config,
                                       const struct endpoint_pick *picks, size_t count);

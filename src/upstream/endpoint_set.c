@@ -27,17 +27,23 @@ static void tier_add(struct endpoint_tier *tier, const struct endpoint_pick *pic
     tier->total_weight += weight;
 }
 
+static unsigned tier_of(const struct endpoint_pick *pick)
+{
+    if (pick->is_ejected) return TIER_EJECTED;
+    return pick->endpoint->is_backup ? TIER_BACKUP : TIER_PRIMARY;
+}
+
 static void tier_fill(struct endpoint_tier *tier, const struct endpoint_pick *picks, size_t count,
-                      bool is_backup)
+                      unsigned which)
 {
     size_t room = 0;
-    for (size_t i = 0; i < count; i++) room += picks[i].endpoint->is_backup == is_backup;
+    for (size_t i = 0; i < count; i++) room += tier_of(&picks[i]) == which;
     tier->is_even = true;
     if (!room) return;
     tier->items = mem_alloc(room * sizeof(struct endpoint *));
     tier->weights = mem_alloc(room * sizeof(tier->weights[0]));
     for (size_t i = 0; i < count; i++)
-        if (picks[i].endpoint->is_backup == is_backup) tier_add(tier, &picks[i]);
+        if (tier_of(&picks[i]) == which) tier_add(tier, &picks[i]);
     if (!tier->is_even) tier->aliases = alias_table_new(tier->weights, tier->count);
 }
 
@@ -49,7 +55,7 @@ struct endpoint_set *endpoint_set_new(const struct balance_ops *balance, const v
     set->balance = balance;
     for (unsigned i = 0; i < TIER_COUNT; i++) {
         struct endpoint_tier *tier = &set->tiers[i];
-        tier_fill(tier, picks, count, i == TIER_BACKUP);
+        tier_fill(tier, picks, count, i);
         if (tier->count && balance->table_new) tier->table = balance->table_new(tier, config);
     }
     return set;

@@ -104,6 +104,7 @@ static void inherit(struct member *m, const struct member *last)
     m->probe_us = last->probe_us;
     m->probe_time_us = last->probe_time_us;
     m->is_probe_good = last->is_probe_good;
+    m->ejected_from_ms = last->ejected_from_ms;
     m->ejected_until_ms = last->ejected_until_ms;
     m->ejection_level = last->ejection_level;
     m->ejection_ended_ms = last->ejection_ended_ms;
@@ -285,10 +286,10 @@ static size_t pick(struct roster *r, struct endpoint_pick *picks)
     size_t   count = 0;
     LIST_EACH (it, &r->members) {
         struct member *m = container_of(it, struct member, link);
-        bool           is_usable =
-            m->state == ENDPOINT_READY || (r->is_in_panic && m->state == ENDPOINT_EJECTED);
-        if (is_usable)
-            picks[count++] = (struct endpoint_pick){ m->endpoint, roster_weight(m, scale) };
+        bool           is_ejected = m->state == ENDPOINT_EJECTED;
+        if (m->state != ENDPOINT_READY && !is_ejected) continue;
+        picks[count++] = (struct endpoint_pick){ m->endpoint, roster_weight(m, scale),
+                                                 is_ejected && !r->is_in_panic };
     }
     return count;
 }

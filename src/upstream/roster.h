@@ -51,8 +51,8 @@ struct member {
     uint64_t check_count, check_failures;
     void    *prober; /* the prober's own */
     /* Passive. */
-    uint64_t ejected_until_ms; /* loop clock; 0: is not */
-    uint32_t ejection_level;   /* how often in a row */
+    uint64_t ejected_from_ms, ejected_until_ms; /* loop clock; 0: is not */
+    uint32_t ejection_level;                    /* how often in a row */
     uint64_t ejection_count;
     uint64_t ejection_ended_ms;
     uint64_t seen_outcomes, seen_failed; /* at the last look at the error rate */

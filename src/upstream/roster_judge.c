@@ -11,6 +11,7 @@
 enum {
     RATE_REQUESTS_MIN = 20, /* fewer say nothing about a rate */
     RATE_TIMES_OTHERS = 2,  /* when all fail alike, no one is an outlier */
+    RELIEF_MS = 1000,       /* so long an ejected one stays so, even when it is the only other */
     DENIED_MS = 1000,       /* an ejection that the share did not allow is thought over again */
     RAMP_STEPS = 20,
     RAMP_STEP_MS = 100,
@@ -146,6 +147,7 @@ static void eject(struct member *m, const char *reason)
     uint64_t                        now_ms = m->roster->loop->clock.now_ms;
     if (now_ms - m->ejection_ended_ms >= s->max_time) m->ejection_level = 0;
     uint64_t time_ms = s->base_time * ++m->ejection_level;
+    m->ejected_from_ms = now_ms;
     m->ejected_until_ms = now_ms + (time_ms < s->max_time ? time_ms : s->max_time);
     m->ejection_count++;
     m->roster->ejection_count++;
@@ -165,6 +167,22 @@ static void readmit(struct member *m)
     roster_settle(m);
 }
 
+/* The last one that is left fails as well. Who was ejected may be back by now (replicas that are
+ * restarted one after the other), and is tried instead; on probation, as always. */
+static bool change_places(struct roster *r)
+{
+    uint64_t       now_ms = r->loop->clock.now_ms;
+    struct member *longest = NULL;
+    if (!ejection_of(r)->max_share || r->counts[ENDPOINT_READY] != 1) return false;
+    LIST_EACH (it, &r->members) {
+        struct member *m = container_of(it, struct member, link);
+        if (m->state != ENDPOINT_EJECTED || now_ms - m->ejected_from_ms < RELIEF_MS) continue;
+        if (!longest || m->ejected_from_ms < longest->ejected_from_ms) longest = m;
+    }
+    if (longest) readmit(longest);
+    return longest != NULL;
+}
+
 /* True when somebody would be ejected if the share allowed it. */
 static bool judge_streaks(struct roster *r)
 {
@@ -177,7 +195,7 @@ static bool judge_streaks(struct roster *r)
         uint32_t count = atomic_load_explicit(&m->endpoint->live->failures, memory_order_relaxed);
         if (m->state != ENDPOINT_READY || count < most) continue;
         snprintf(reason, sizeof(reason), "%u failures in a row", count);
-        if (may_eject(r))
+        if (may_eject(r) || change_places(r))
             eject(m, reason);
         else
             is_denied = true;

@@ -39,8 +39,8 @@ static void make_endpoints(struct bench *b)
 static struct endpoint_set *make_set(struct bench *b, size_t count, bool is_even)
 {
     for (size_t i = 0; i < count; i++)
-        b->picks[i] =
-            (struct endpoint_pick){ b->endpoints[i], is_even ? 1 : 1 + (uint32_t)(i * 7 % 10) };
+        b->picks[i] = (struct endpoint_pick){ b->endpoints[i],
+                                              is_even ? 1 : 1 + (uint32_t)(i * 7 % 10), false };
     return endpoint_set_new(balance_algorithms[b->settings.algorithm], &b->config, b->picks, count);
 }
 

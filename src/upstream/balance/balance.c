@@ -52,6 +52,7 @@ struct endpoint *balance_choose(struct balance_state *state, const struct endpoi
     for (unsigned i = 0; i < TIER_COUNT; i++) {
         const struct endpoint_tier *tier = &set->tiers[i];
         struct endpoint            *e = NULL;
+        if (i == TIER_EJECTED && !ask->is_retry) break;
         /* Where there is no choice, there is nothing to choose. */
         if (tier->count == 1)
             e = balance_may_choose(set, tier->items[0], ask) ? tier->items[0] : NULL;

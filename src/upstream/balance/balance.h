@@ -19,6 +19,7 @@ struct balance_ask {
     uint64_t         hash;                     /* of the key, for algorithms that go by one */
     bool             has_hash;                 /* false: the request has no key; any will do */
     struct slice     token;                    /* sticky: the cookie's value, or empty */
+    bool             is_retry;                 /* ejected ones will do, when nothing else is left */
     uint32_t         load;                     /* requests in progress at the whole upstream */
     struct endpoint *tried[BALANCE_TRIED_MAX]; /* not again */
     unsigned         tried_count;
@@ -58,8 +59,8 @@ struct balance_state {
 };
 void balance_state_reset(struct balance_state *s);
 
-/* Primaries first; backups when no primary may be chosen. NULL: all were tried or are at
- * their limit, or there is none. */
+/* Primaries first; backups when no primary may be chosen; for a retry, ejected ones at last.
+ * NULL: all were tried or are at their limit, or there is none. */
 struct endpoint *balance_choose(struct balance_state *state, const struct endpoint_set *set,
                                 const struct balance_ask *ask);
 /* The endpoint was tried: not again for this request. */

@@ -64,7 +64,7 @@ void rig_publish(struct rig *r)
     for (size_t i = 0; i < r->count; i++) {
         size_t at = r->is_reversed ? r->count - 1 - i : i;
         if (r->is_out[at]) continue;
-        picks[n++] = (struct endpoint_pick){ r->endpoints[at], r->weights[at] };
+        picks[n++] = (struct endpoint_pick){ r->endpoints[at], r->weights[at], false };
     }
     endpoint_set_free(r->set);
     r->set = endpoint_set_new(balance_algorithms[r->settings.algorithm], &r->config, picks, n);

@@ -184,7 +184,7 @@ static void sets_have_two_tiers(void **unused)
     for (unsigned i = 0; i < 4; i++) {
         struct endpoint_spec spec = spec_v4();
         spec.is_backup = i % 2;
-        picks[i] = (struct endpoint_pick){ endpoint_new(&spec, NULL), weights[i] };
+        picks[i] = (struct endpoint_pick){ endpoint_new(&spec, NULL), weights[i], false };
     }
     const struct balance_ops   *ops = balance_algorithms[BALANCE_RANDOM];
     struct endpoint_set        *set = endpoint_set_new(ops, NULL, picks, 4);
