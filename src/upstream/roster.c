@@ -281,8 +281,7 @@ static bool is_panic(const struct roster *r)
 
 static size_t pick(struct roster *r, struct endpoint_pick *picks)
 {
-    bool     has_ramp = r->upstream->settings->slow_start && !r->upstream->balance->is_fixed;
-    uint32_t scale = has_ramp ? WEIGHT_SCALE : 1;
+    uint32_t scale = roster_has_ramp(r) ? WEIGHT_SCALE : 1;
     size_t   count = 0;
     LIST_EACH (it, &r->members) {
         struct member *m = container_of(it, struct member, link);

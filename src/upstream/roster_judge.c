@@ -67,12 +67,26 @@ static enum endpoint_state derive(const struct member *m, char reason[ROSTER_REA
     return ENDPOINT_EJECTED;
 }
 
+bool roster_has_ramp(const struct roster *r)
+{
+    return r->upstream->settings->slow_start && !r->upstream->balance->is_fixed;
+}
+
+static uint64_t ramp_step_ms(const struct roster *r)
+{
+    uint64_t step_ms = r->upstream->settings->slow_start / RAMP_STEPS;
+    return step_ms > RAMP_STEP_MS ? step_ms : RAMP_STEP_MS;
+}
+
 /* A newcomer among those that are at work gets its share little by little. */
 static void begin_ramp(struct member *m)
 {
     struct roster *r = m->roster;
-    uint64_t       ramp_ms = r->upstream->settings->slow_start, now_ms = r->loop->clock.now_ms;
-    if (ramp_ms && now_ms - r->began_ms > ramp_ms) m->ramp_from_ms = now_ms;
+    uint64_t       now_ms = r->loop->clock.now_ms, step_ms = ramp_step_ms(r);
+    if (!roster_has_ramp(r) || now_ms - r->began_ms <= r->upstream->settings->slow_start) return;
+    m->ramp_from_ms = now_ms;
+    bool is_due = r->tick.at_ms && r->tick.at_ms <= now_ms + step_ms;
+    if (!is_due && !r->is_frozen) deadline_set(r->loop, &r->tick, step_ms);
 }
 
 void roster_settle(struct member *m)
@@ -273,7 +287,6 @@ static void end_ejections(struct roster *r, uint64_t *due_ms)
 static void grow_weights(struct roster *r, uint64_t *due_ms)
 {
     uint64_t ramp_ms = r->upstream->settings->slow_start, now_ms = r->loop->clock.now_ms;
-    uint64_t step_ms = ramp_ms / RAMP_STEPS > RAMP_STEP_MS ? ramp_ms / RAMP_STEPS : RAMP_STEP_MS;
     LIST_EACH (it, &r->members) {
         struct member *m = container_of(it, struct member, link);
         if (!m->ramp_from_ms) continue;
@@ -281,7 +294,7 @@ static void grow_weights(struct roster *r, uint64_t *due_ms)
         if (now_ms - m->ramp_from_ms >= ramp_ms)
             m->ramp_from_ms = 0;
         else
-            earlier(due_ms, now_ms + step_ms);
+            earlier(due_ms, now_ms + ramp_step_ms(r));
     }
 }
 
@@ -299,7 +312,7 @@ void roster_tick(struct roster *r)
     }
     if (judge_streaks(r)) earlier(&due_ms, now_ms + DENIED_MS);
     end_ejections(r, &due_ms);
-    if (r->upstream->settings->slow_start) grow_weights(r, &due_ms);
+    if (roster_has_ramp(r)) grow_weights(r, &due_ms);
     if (due_ms)
         deadline_set(r->loop, &r->tick, due_ms > now_ms ? due_ms - now_ms : 1);
     else

@@ -16,5 +16,7 @@ void roster_change(struct roster *r, bool is_urgent);
 void roster_settle(struct member *m);
 /* Does what the clock asks for, and asks it again. */
 void roster_tick(struct roster *r);
+/* Do weights grow in steps? */
+bool roster_has_ramp(const struct roster *r);
 /* Its part of a whole weight, of `scale`. */
 uint32_t roster_weight(const struct member *m, uint32_t scale);
