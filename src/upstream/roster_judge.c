@@ -102,9 +102,11 @@ void roster_settle(struct member *m)
     if (state == ENDPOINT_READY) begin_ramp(m);
     atomic_store_explicit(&m->endpoint->is_leaving, state == ENDPOINT_DRAINING,
                           memory_order_relaxed);
-    /* Nobody is to have requests any more, or the first one may: some wait for that. */
+    /* It is in the set, if as a last resort, and is to leave it; or it is the first one in it,
+     * which some may wait for. */
+    bool was_in = before == ENDPOINT_READY || before == ENDPOINT_EJECTED;
     bool is_first = state == ENDPOINT_READY && r->counts[ENDPOINT_READY] == 1;
-    roster_change(r, before == ENDPOINT_READY || is_first);
+    roster_change(r, was_in || is_first);
     if (r->ops->on_state) r->ops->on_state(r, m, before);
 }
 
@@ -263,7 +265,8 @@ static void judge_rates(struct roster *r)
 
 void roster_suspect(struct roster *r)
 {
-    atomic_store(&r->upstream->is_suspected, false);
+    /* Not a store: what was counted before the suspicion is to be seen. */
+    atomic_exchange(&r->upstream->is_suspected, false);
     if (!r->is_frozen) roster_tick(r);
 }
 
