@@ -81,12 +81,16 @@ static struct heir *heir_new(const struct member *m)
     h->identity = mem_strdup(m->endpoint->identity);
     h->live = m->endpoint->live;
     h->last = *m;
+    h->address = m->endpoint->address;
+    if (h->address.family == ADDRESS_UNIX) h->address.path = mem_strdup(h->address.path);
     endpoint_live_ref(h->live);
     return h;
 }
 
 static void heir_free(struct heir *h)
 {
+    if (!h) return;
+    if (h->address.family == ADDRESS_UNIX) free((char *)(uintptr_t)h->address.path);
     endpoint_live_unref(h->live);
     free(h->identity);
     free(h);
@@ -113,6 +117,15 @@ static void inherit(struct member *m, const struct member *last)
     m->ramp_from_ms = last->ramp_from_ms;
 }
 
+/* NULL: nothing is known of it, or what is known is of another address. */
+static struct heir *take_heir(struct roster *r, const struct endpoint_spec *spec)
+{
+    struct heir *h = map_remove(&r->heirs, spec->identity);
+    if (!h || address_eq(&h->address, &spec->address)) return h;
+    heir_free(h);
+    return NULL;
+}
+
 static void free_heirs(struct roster *r)
 {
     size_t       cursor = 0;
@@ -137,7 +150,7 @@ static struct endpoint *make_endpoint(struct roster *r, const struct endpoint_sp
 static struct member *add_member(struct roster *r, const struct endpoint_spec *spec)
 {
     struct member *m = mem_zalloc(sizeof(*m));
-    struct heir   *h = map_remove(&r->heirs, spec->identity);
+    struct heir   *h = take_heir(r, spec);
     m->roster = r;
     m->endpoint = make_endpoint(r, spec, h ? h->live : NULL);
     m->state = ENDPOINT_STATE_COUNT; /* none yet */
