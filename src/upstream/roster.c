@@ -96,6 +96,19 @@ static void heir_free(struct heir *h)
     free(h);
 }
 
+/* None, where the new configuration has nobody ejected. */
+static void inherit_ejection(struct member *m, const struct member *last)
+{
+    const struct ejection_settings *s = &m->roster->upstream->settings->outlier_ejection;
+    m->ejection_count = last->ejection_count;
+    if (!s->max_share || (!s->consecutive_failures && !s->error_rate)) return;
+    m->ejected_from_ms = last->ejected_from_ms;
+    m->ejected_until_ms = last->ejected_until_ms;
+    m->ejection_level = last->ejection_level;
+    m->ejection_ended_ms = last->ejection_ended_ms;
+    memcpy(m->ejection_reason, last->ejection_reason, sizeof(m->ejection_reason));
+}
+
 /* Who was at work without checks is not held up by the first one. */
 static void inherit(struct member *m, const struct member *last)
 {
@@ -108,12 +121,7 @@ static void inherit(struct member *m, const struct member *last)
     m->probe_us = last->probe_us;
     m->probe_time_us = last->probe_time_us;
     m->is_probe_good = last->is_probe_good;
-    m->ejected_from_ms = last->ejected_from_ms;
-    m->ejected_until_ms = last->ejected_until_ms;
-    m->ejection_level = last->ejection_level;
-    m->ejection_ended_ms = last->ejection_ended_ms;
-    m->ejection_count = last->ejection_count;
-    memcpy(m->ejection_reason, last->ejection_reason, sizeof(m->ejection_reason));
+    inherit_ejection(m, last);
     m->ramp_from_ms = last->ramp_from_ms;
 }
 
