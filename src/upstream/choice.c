@@ -266,10 +266,9 @@ enum {
  * last ten seconds or so. */
 static void age_budget(struct upstream_local *l)
 {
-    uint64_t now_ms = l->client->loop->clock.now_ms;
-    uint64_t min = RETRIES_MIN_A_SECOND * RETRY_COST / l->upstream->worker_count;
-    uint64_t steps = (now_ms - l->budget_ms) / BUDGET_STEP_MS;
+    uint64_t steps = (l->client->loop->clock.now_ms - l->budget_ms) / BUDGET_STEP_MS;
     if (!steps) return;
+    uint64_t min = RETRIES_MIN_A_SECOND * RETRY_COST / l->upstream->worker_count;
     l->budget_ms += steps * BUDGET_STEP_MS;
     if (steps > BUDGET_STEPS_MAX) steps = BUDGET_STEPS_MAX;
     while (steps--) l->budget = l->budget * 9 / 10 + min;
@@ -277,7 +276,9 @@ static void age_budget(struct upstream_local *l)
 
 void upstream_client_earn(struct upstream_client *c, struct upstream *u)
 {
-    local_of(c, u)->budget += u->settings->retry_budget;
+    struct upstream_local *l = local_of(c, u);
+    age_budget(l); /* first: what comes now is not of the time before */
+    l->budget += u->settings->retry_budget;
 }
 
 bool upstream_client_spend(struct upstream_client *c, struct upstream *u)
