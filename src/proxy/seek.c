@@ -31,7 +31,7 @@ void attempt_forget(struct exchange *x)
     x->endpoint = NULL;
 }
 
-/* All were tried: another round, in which the last one is the last again. */
+/* All were tried: another round, in which the last one is the last again. Limits hold. */
 static enum upstream_choice choose_again(struct exchange *x, struct endpoint **e)
 {
     struct upstream *u = x->route->upstream;
@@ -41,9 +41,12 @@ static enum upstream_choice choose_again(struct exchange *x, struct endpoint **e
     enum upstream_choice choice = upstream_client_choose(&x->worker->upstreams, u, &x->ask, e);
     if (choice != UPSTREAM_TRIED) return choice;
     x->ask.tried_count = 0;
-    upstream_client_enter(u, last);
-    *e = last;
-    return UPSTREAM_CHOSEN;
+    choice = upstream_client_choose(&x->worker->upstreams, u, &x->ask, e);
+    if (choice == UPSTREAM_CHOSEN)
+        upstream_client_forget(&x->worker->upstreams, u, last);
+    else
+        balance_tried(&x->ask, last);
+    return choice;
 }
 
 static enum upstream_choice choose(struct exchange *x, struct endpoint **e)
