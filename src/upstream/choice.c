@@ -68,18 +68,35 @@ static bool take(struct upstream_local *l, const struct endpoint_set *set, struc
     return true;
 }
 
+/* More than can be passed over lack room for a connection: any that does not, from a random
+ * one on. */
+static struct endpoint *find_any(struct upstream_local *l, const struct endpoint_set *set,
+                                 const struct balance_ask *ask)
+{
+    unsigned tier_count = ask->is_retry ? TIER_COUNT : TIER_EJECTED;
+    for (unsigned t = 0; t < tier_count; t++) {
+        const struct endpoint_tier *tier = &set->tiers[t];
+        size_t at = tier->count ? random_below(ask->random, (uint32_t)tier->count) : 0;
+        for (size_t i = 0; i < tier->count; i++, at = at + 1 < tier->count ? at + 1 : 0) {
+            struct endpoint *e = tier->items[at];
+            if (balance_may_choose(set, e, ask) && take(l, set, e)) return e;
+        }
+    }
+    return NULL;
+}
+
 /* The balancer's first choice was taken meanwhile, or has no connection left: the next ones. */
 static struct endpoint *find_other(struct upstream_local *l, const struct endpoint_set *set,
                                    const struct balance_ask *ask, struct endpoint *first)
 {
     struct balance_ask now = *ask;
     struct endpoint   *e = first;
-    while (e && now.tried_count < BALANCE_TRIED_MAX) {
+    while (now.tried_count < BALANCE_TRIED_MAX) {
         balance_tried(&now, e);
         e = balance_choose(&l->balance, set, &now);
-        if (e && take(l, set, e)) return e;
+        if (!e || take(l, set, e)) return e;
     }
-    return NULL;
+    return find_any(l, set, ask);
 }
 
 static struct endpoint *find_endpoint(struct upstream_local *l, const struct endpoint_set *set,

@@ -188,7 +188,8 @@ static void connect_new(struct upstream_local *l, struct pool *pool, struct upst
     struct upstream        *up = l->upstream;
     struct upstream_client *c = l->client;
     const struct endpoint  *e = pool->endpoint;
-    struct upstream_conn   *u = conn_new(l, pool);
+    upstream_pool_make_room(pool);
+    struct upstream_conn *u = conn_new(l, pool);
     if (is_to_be_shared(up, pool, w)) list_append(&pool->connecting, &u->share_link);
     upstream_conn_wait(u, w);
     u->is_own = w->must_be_own;
@@ -205,20 +206,11 @@ static void connect_new(struct upstream_local *l, struct pool *pool, struct upst
     deadline_set(c->loop, &u->conn.deadline, w->connect_ms);
 }
 
-/* One that is being made and will have room, as far as is known. */
-static struct upstream_conn *find_connecting(const struct pool *pool)
-{
-    LIST_EACH (it, &pool->connecting) {
-        struct upstream_conn *u = container_of(it, struct upstream_conn, share_link);
-        if (!pool->stream_max || u->wait_count + u->given_count < pool->stream_max) return u;
-    }
-    return NULL;
-}
-
 /* Waits for a connection that is being made, when it will carry many, or makes one. */
 void upstream_client_connect(struct upstream_local *l, struct pool *pool, struct upstream_wait *w)
 {
-    struct upstream_conn *u = is_to_be_shared(l->upstream, pool, w) ? find_connecting(pool) : NULL;
+    bool                  may_share = is_to_be_shared(l->upstream, pool, w);
+    struct upstream_conn *u = may_share ? upstream_pool_connecting(pool) : NULL;
     if (u)
         upstream_conn_wait(u, w);
     else

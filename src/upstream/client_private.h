@@ -30,6 +30,7 @@ struct upstream_local {
     struct pool           **pools;      /* by endpoint->slot; NULL: none yet */
     uint32_t                pool_count;
     uint32_t                conn_count; /* to all of them */
+    uint32_t                idle_count; /* of these */
     struct balance_state    balance;
     struct list             queue; /* turns; the longest waiting first */
     struct job              wake_job;
@@ -82,6 +83,10 @@ struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e);
 void upstream_pool_unuse(struct pool *pool);
 /* Could a request have a connection of it now? */
 bool upstream_pool_has_room(const struct pool *pool);
+/* One more is about to be made: at a limit an idle one goes instead, of this or of another pool. */
+void upstream_pool_make_room(struct pool *pool);
+/* One that is being made and will have room, as far as is known; or NULL. */
+struct upstream_conn *upstream_pool_connecting(const struct pool *pool);
 /* Closes the idle connections; frees it when nobody uses it. */
 void upstream_pool_leave(struct pool *pool);
 /* The same, whether the endpoint is leaving or not, and later as well. */

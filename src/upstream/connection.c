@@ -25,7 +25,15 @@ void upstream_conn_leave_pool(struct upstream_conn *u)
     if (!u->is_idle) return;
     u->is_idle = false;
     u->pool->idle_count--;
+    u->local->idle_count--;
     counter_move(&u->client->counters->idle, -1);
+}
+
+/* There is room for a connection, or on one: whoever waits for that is told. */
+static void tell_room(struct upstream_conn *u)
+{
+    const struct upstream *up = u->local->upstream;
+    if (up->connection_max || up->endpoint_connection_max) upstream_local_wake(u->local);
 }
 
 /* After each request, since a connection may live for days. */
@@ -47,8 +55,7 @@ void upstream_conn_close(struct upstream_conn *u)
     u->local->conn_count--;
     atomic_fetch_sub_explicit(&u->pool->endpoint->live->connections, 1, memory_order_relaxed);
     counter_move(&u->client->counters->active, -1);
-    if (u->local->upstream->connection_max || u->local->upstream->endpoint_connection_max)
-        upstream_local_wake(u->local);
+    tell_room(u);
     /* Other messages say themselves where they end. */
     conn_close(&u->conn, u->codec && u->codec->is_tunnel && u->codec->is_broken);
 }
@@ -72,7 +79,9 @@ static void enter_pool(struct upstream_conn *u)
     u->is_idle = true;
     u->used_ms = u->client->loop->clock.now_ms;
     pool->idle_count++;
+    u->local->idle_count++;
     counter_move(&u->client->counters->idle, 1);
+    tell_room(u);
     deadline_set(u->client->loop, &u->conn.deadline, up->keep_alive_ms);
 }
 

@@ -90,18 +90,52 @@ void upstream_pool_abandon(struct pool *pool)
     free_if_unused(pool);
 }
 
+struct upstream_conn *upstream_pool_connecting(const struct pool *pool)
+{
+    LIST_EACH (it, &pool->connecting) {
+        struct upstream_conn *u = container_of(it, struct upstream_conn, share_link);
+        if (!pool->stream_max || u->wait_count + u->given_count < pool->stream_max) return u;
+    }
+    return NULL;
+}
+
 static bool has_shared_room(const struct pool *pool)
 {
     LIST_EACH (it, &pool->shared)
         if (codec_room(container_of(it, struct upstream_conn, share_link)->codec)) return true;
-    return !list_is_empty(&pool->connecting);
+    return upstream_pool_connecting(pool);
 }
 
 bool upstream_pool_has_room(const struct pool *pool)
 {
-    const struct upstream *u = pool->local->upstream;
+    const struct upstream_local *l = pool->local;
+    const struct upstream       *u = l->upstream;
     if (!u->endpoint_connection_max && !u->connection_max) return true;
     if (pool->idle_count || has_shared_room(pool)) return true;
     if (u->endpoint_connection_max && pool->conn_count >= u->endpoint_connection_max) return false;
-    return !u->connection_max || pool->local->conn_count < u->connection_max;
+    return !u->connection_max || l->conn_count < u->connection_max || l->idle_count;
+}
+
+static void close_oldest(struct pool *pool)
+{
+    upstream_conn_close(container_of(pool->idle.prev, struct upstream_conn, link));
+}
+
+static struct pool *most_idle(const struct upstream_local *l)
+{
+    struct pool *most = NULL;
+    for (uint32_t i = 0; i < l->pool_count; i++)
+        if (l->pools[i] && (!most || l->pools[i]->idle_count > most->idle_count))
+            most = l->pools[i];
+    return most;
+}
+
+void upstream_pool_make_room(struct pool *pool)
+{
+    const struct upstream_local *l = pool->local;
+    const struct upstream       *u = l->upstream;
+    uint32_t                     most = u->endpoint_connection_max;
+    if (most && pool->conn_count >= most && pool->idle_count) close_oldest(pool);
+    if (u->connection_max && l->conn_count >= u->connection_max && l->idle_count)
+        close_oldest(most_idle(l));
 }
