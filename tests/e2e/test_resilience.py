@@ -426,8 +426,6 @@ def judge(stage):
     assert stage.gate.worker_pid == stage.pid
     idle = [o.name for o in stage.bad if not o.failed and not (o.is_silent and stage.retries)]
     assert not idle, f"never came to misbehave: {idle}"
-    is_spared = scenario.keys.startswith(RAW) or not stage.bad
-    assert not stage.retries_denied and (is_spared or stage.ejections)
     for where in (ledger.delivered, ledger.seen):
         doubles = ledger.doubles(where, "POST")
         assert not doubles, (len(doubles), list(doubles.items())[:5])
@@ -436,6 +434,9 @@ def judge(stage):
     failed = [(ask.method, n, why, ledger.seen[n]) for n, (ask, why) in tally.errors.items()
               if ask.is_idempotent]
     assert not failed, (len(failed), failed[:5])
+    assert not stage.retries_denied, stage.retries_denied
+    is_spared = scenario.keys.startswith(RAW) or not stage.bad
+    assert bool(stage.ejections) != is_spared, stage.ejections
     assert scenario.may_abort or not tally.aborted, list(tally.aborted)[:5]
     others = set(tally.reasons(False)) - scenario.posts
     assert not others, (others, scenario.posts)
