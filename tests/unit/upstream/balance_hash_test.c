@@ -143,6 +143,7 @@ static void a_ring_moves_only_the_keys_of_who_left(void **unused)
     (void)unused;
     uint32_t weights[100];
     for (unsigned i = 0; i < 100; i++) weights[i] = 1 + i % 4;
+    weights[42] = 20; /* the average falls when it leaves */
     check_movement(BALANCE_RING_HASH, NULL, 0);
     check_movement(BALANCE_RING_HASH, weights, 0);
 }
@@ -183,6 +184,28 @@ static void second_choices_are_fixed_and_spread(void **unused)
     }
 }
 
+/* Of the keys of one that was tried, others get what their weights say. */
+static void maglevs_second_choices_follow_weights(void **unused)
+{
+    (void)unused;
+    struct rig r;
+    uint32_t   weights[20];
+    unsigned   seen[20] = { 0 }, keys = 0;
+    for (unsigned i = 0; i < 20; i++) weights[i] = 1 + i % 4;
+    rig_init(&r, BALANCE_MAGLEV, weights, 20);
+    rig_owners(&r, before, KEYS);
+    balance_tried(&r.ask, r.endpoints[3]);
+    rig_owners(&r, after, KEYS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        if (before[i] != 3) continue;
+        seen[after[i]]++;
+        keys++;
+    }
+    r.is_out[3] = true;
+    rig_assert_shares(&r, seen, keys, 6);
+    rig_reset(&r);
+}
+
 static void without_a_key_any_will_do(void **unused)
 {
     (void)unused;
@@ -208,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_ring_moves_only_the_keys_of_who_left),
         cmocka_unit_test(maglev_moves_little_else),
         cmocka_unit_test(second_choices_are_fixed_and_spread),
+        cmocka_unit_test(maglevs_second_choices_follow_weights),
         cmocka_unit_test(without_a_key_any_will_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
