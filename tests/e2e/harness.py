@@ -183,7 +183,7 @@ class Origin:
     """A real server on loopback. `serve(peer, origin)` runs once a connection, in a
     thread of its own; the default one answers every request with a JSON echo."""
 
-    def __init__(self, serve=None, name="origin", tls=None, unix=None, port=0):
+    def __init__(self, serve=None, name="origin", tls=None, unix=None, port=0, host="127.0.0.1"):
         self.name = name
         self.serve = serve or Origin.echo
         self.requests, self.connections = [], 0
@@ -198,9 +198,9 @@ class Origin:
         else:
             self.sock = socket.socket()
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.sock.bind(("127.0.0.1", port))
+            self.sock.bind((host, port))
             self.port = self.sock.getsockname()[1]
-            self.address = f"127.0.0.1:{self.port}"
+            self.address = f"{host}:{self.port}"
         self.sock.listen(512)
         threading.Thread(target=self._accept, daemon=True).start()
 
