@@ -29,6 +29,8 @@ class Ledger:
         self.seen = collections.defaultdict(list)       # number -> origins that read its head
         self.delivered = collections.defaultdict(list)  # number -> origins that had it whole
         self.methods, self.total, self.faults, self.watchers = {}, 0, [], []
+        self.open = set()   # what clients wait for
+        self.shaken = set()  # what they waited for when a replica was last restarted
 
     def see(self, request, origin):
         self.methods[request.number] = request.method
@@ -421,8 +423,19 @@ class Flapping(BadOrigin):
 
 
 class Rolling(Flapping):
-    """One of two that are restarted in turn, again and again: the other one has just come back."""
+    """One of two that are restarted in turn, again and again: the other one has just come back.
+    As who restarts replicas would, it waits until the last restart is over for every client:
+    else a request could meet one restart after the other."""
     PERIOD, UP = 1200, 680
+
+    def look(self, total):
+        is_last_over = not self.ledger.shaken & self.ledger.open
+        if is_last_over or self._is_due(total):
+            super().look(total)
+
+    def stop(self):
+        self.ledger.shaken = set(self.ledger.open)
+        super().stop()
 
 
 class RollingToo(Rolling):

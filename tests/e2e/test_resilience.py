@@ -230,8 +230,9 @@ class Client:
     """One request after the other over HTTP/1.1, on one connection: on a new one only where
     the old one's end was announced, or an answer was cut off."""
 
-    def __init__(self, gate, tally, keep_alive):
-        self.address, self.tally = gate.address("http"), tally
+    def __init__(self, stage, keep_alive):
+        self.address, self.tally = stage.gate.address("http"), stage.tally
+        self.open = stage.ledger.open
         self.lines = () if keep_alive else ("connection: close",)
         self.wire = self.current = None
 
@@ -261,7 +262,9 @@ class Client:
     async def run(self, todo):
         for ask in todo:
             self.current = ask
+            self.open.add(ask.number)
             await self.one(ask)
+            self.open.remove(ask.number)
         self.current = None
         self.close()
 
@@ -374,7 +377,7 @@ class Stage:
             jobs = [asyncio.to_thread(H2Run, self.gate, self.tally, iter(p)) for p in parts]
             clients = []
         else:
-            clients = [Client(self.gate, self.tally, self.scenario.keep_alive)
+            clients = [Client(self, self.scenario.keep_alive)
                        for _ in range(self.scenario.clients)]
             queue = iter(todo)
             jobs = [c.run(queue) for c in clients]
@@ -486,7 +489,7 @@ ALONE = [
     Scenario("flaps", (bad.Flapping,), BROKEN),
     Scenario("slow", (bad.Slow,)),
     Scenario("unwell", (bad.Unwell,), {"the origin's 503"}, RAW + "retry_on: [503]"),
-    Scenario("rolls", ROLLING, BROKEN, count=5000, healthy=0),
+    Scenario("rolls", ROLLING, BROKEN, count=10000, healthy=0),
 ]
 
 # As many that fail as there are retries: whatever comes first, a healthy one is among the tries.
@@ -508,7 +511,7 @@ PRESET = [
     Scenario("preset_resets", (bad.ResetsBeforeHead,), BROKEN, keys=""),
     Scenario("preset_garbage", (bad.SendsGarbage,), {"upstream_malformed"}, keys=""),
     Scenario("preset_flaps", (bad.Flapping,), BROKEN, keys=""),
-    Scenario("preset_rolls", ROLLING, BROKEN, "", count=5000, healthy=0),
+    Scenario("preset_rolls", ROLLING, BROKEN, "", count=10000, healthy=0),
 ]
 
 
