@@ -29,7 +29,7 @@ build_packages=(gcc libc6-dev make autoconf automake pkg-config
 unit_packages=(libcmocka-dev dnsmasq-base)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)
-e2e_packages=(python3 python3-pytest python3-yaml python3-jsonschema curl openssl procps
+e2e_packages=(dnsmasq-base python3 python3-pytest python3-yaml python3-jsonschema curl openssl procps
     chromium chromium-driver nghttp2-client nghttp2-server python3-h2 python3-hpack
     python3-hyperframe python3-websockets python3-grpcio)
 dist_packages=(git xz-utils)

@@ -203,7 +203,8 @@ static const struct conf_row upstream_rows[] = {
       .max = 10,
       CONF_FIELD(upstream_settings, retries),
       .preset = "2",
-      .doc = "Further attempts at other servers, where a request may be sent again." },
+      .doc = "Further attempts at other servers, where a request may be sent again. A connection "
+             "that is refused does not count while others are left; `0`: none at all." },
     { .key = "retry_on",
       .shape = CONF_MANY,
       .type = &conf_retry,

@@ -90,8 +90,9 @@ struct exchange {
     uint64_t         attempt_ns;          /* the present attempt has a stream */
     uint64_t         connect_us;
     uint64_t         first_byte_ns;
-    uint16_t         status; /* sent; 0: none yet */
-    uint16_t         retries;
+    uint16_t         status;      /* sent; 0: none yet */
+    uint16_t         retries;     /* further attempts, all of them */
+    uint16_t         repeats;     /* of them, those that count against the upstream's `retries` */
     uint8_t          filter_next; /* the request filter to run next */
     uint8_t          filters_run; /* whose response side is to run */
     bool             request_ended;

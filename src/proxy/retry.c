@@ -22,7 +22,12 @@ static bool may_repeat(const struct attempt *a, enum http_reset why)
 
 static bool is_retried(const struct attempt *a, enum setting_retry kind)
 {
-    return upstream_of(a)->retry_on >> kind & 1 && a->x->retries < upstream_of(a)->retries;
+    return upstream_of(a)->retry_on >> kind & 1;
+}
+
+static bool may_count_more(const struct attempt *a)
+{
+    return a->x->repeats < upstream_of(a)->retries;
 }
 
 /* A kept-alive connection that the replica closed just then is nobody's failure: the
@@ -42,7 +47,7 @@ enum { PAUSE_MIN_MS = 25, PAUSE_MAX_MS = 250 };
 static uint64_t pause_ms(struct exchange *x)
 {
     uint32_t most = PAUSE_MIN_MS;
-    for (unsigned i = 1; i < x->retries && most < PAUSE_MAX_MS; i++) most *= 2;
+    for (unsigned i = 1; i < x->repeats && most < PAUSE_MAX_MS; i++) most *= 2;
     if (most > PAUSE_MAX_MS) most = PAUSE_MAX_MS;
     return most / 2 + random_below(x->ask.random, most / 2 + 1);
 }
@@ -62,26 +67,35 @@ static bool has_other(const struct attempt *a)
     return false;
 }
 
-/* Another attempt: at once after a connection that could not be made, if there is another
- * endpoint; else after a pause. What repeats work is paid from the budget. */
+/* Nothing was sent, and there are others: on to the next, at once. It costs nobody anything but
+ * the look, so that only the number of endpoints bounds it. */
+static bool goes_on(const struct attempt *a, const struct failure *f)
+{
+    return upstream_of(a)->retries && !may_have_acted(a, f->why) && !f->needs_other &&
+           has_other(a) && a->x->ask.tried_count + 1 < BALANCE_TRIED_MAX;
+}
+
+/* Another attempt: after a pause, unless nothing was sent. What repeats work is paid from the
+ * budget. */
 static bool retry(struct attempt *a, const struct failure *f)
 {
     struct exchange *x = a->x;
     struct worker   *w = x->worker;
-    bool             is_paid = may_have_acted(a, f->why);
-    bool             is_elsewhere = has_other(a);
-    if (!is_retried(a, f->kind) || (f->needs_other && !is_elsewhere)) return false;
-    if (is_paid && !upstream_client_spend(&w->upstreams, upstream_of(a))) {
+    bool             is_free = goes_on(a, f);
+    if (!is_retried(a, f->kind) || (f->needs_other && !has_other(a))) return false;
+    if (!is_free && !may_count_more(a)) return false;
+    if (may_have_acted(a, f->why) && !upstream_client_spend(&w->upstreams, upstream_of(a))) {
         counter_add(&w->stats->upstream_retries_denied, 1);
         return false;
     }
     x->retries++;
+    x->repeats += !is_free;
     x->ask.is_retry = true;
     counter_add(&w->stats->upstream_retries, 1);
     attempt_count(a, 0);
     balance_tried(&x->ask, a->endpoint);
     attempt_release(a);
-    if (is_elsewhere && (x->retries == 1 && !is_paid))
+    if (is_free)
         attempt_start(x);
     else
         exchange_wait(x, WAIT_PAUSE, pause_ms(x));
@@ -123,7 +137,8 @@ bool attempt_retry_status(struct attempt *a)
 bool attempt_may_follow(const struct exchange *x)
 {
     const struct attempt *a = x->attempt;
-    return a && a->endpoint && may_repeat(a, HTTP_RESET_PEER) && is_retried(a, RETRY_TIMEOUT);
+    return a && a->endpoint && may_repeat(a, HTTP_RESET_PEER) && may_count_more(a) &&
+           is_retried(a, RETRY_TIMEOUT);
 }
 
 bool attempt_try_again(struct exchange *x)
