@@ -63,39 +63,34 @@ static void wait_for(struct exchange *x, enum exchange_wait what, uint64_t most_
 {
     struct upstream *u = x->route->upstream;
     bool             is_again = x->state == EXCHANGE_WAIT && x->wait == what;
+    x->turn.is_picky = x->ask.tried_count > 0;
     if (!most_ms) {
         exchange_fail(x, 503, reason);
-    } else if (!upstream_client_queue(&x->worker->upstreams, u, &x->turn, is_again)) {
+    } else if (!upstream_client_queue(&x->worker->upstreams, u, &x->turn)) {
         exchange_fail(x, 503, "queue_full");
     } else {
         exchange_wait(x, what, is_again ? 0 : most_ms);
     }
 }
 
-/* False: nobody finds an endpoint now. */
-static bool seek(struct exchange *x)
+static void seek(struct exchange *x)
 {
-    bool                            is_for_all = x->ask.tried_count == 0;
     const struct upstream_settings *s = x->route->upstream->settings;
     struct endpoint                *e = NULL;
     switch (choose(x, &e)) {
-    case UPSTREAM_EMPTY:
-        wait_for(x, WAIT_ENDPOINT, s->wait_for_endpoint, "no_endpoint");
-        return false;
+    case UPSTREAM_EMPTY: wait_for(x, WAIT_ENDPOINT, s->wait_for_endpoint, "no_endpoint"); break;
     case UPSTREAM_TRIED: /* not after choose_again() */
-    case UPSTREAM_BUSY:
-        wait_for(x, WAIT_TURN, s->limits.queue_timeout, "queue_timeout");
-        return !is_for_all;
-    case UPSTREAM_CHOSEN: break;
+    case UPSTREAM_BUSY: wait_for(x, WAIT_TURN, s->limits.queue_timeout, "queue_timeout"); break;
+    case UPSTREAM_CHOSEN:
+        affinity_chosen(x, e);
+        attempt_at(x, e, x->retries > 0);
+        break;
     }
-    affinity_chosen(x, e);
-    attempt_at(x, e, x->retries > 0);
-    return true;
 }
 
-static bool on_turn(struct upstream_turn *t)
+static void on_turn(struct upstream_turn *t)
 {
-    return seek(container_of(t, struct exchange, turn));
+    seek(container_of(t, struct exchange, turn));
 }
 
 void attempt_start(struct exchange *x)
@@ -106,14 +101,14 @@ void attempt_start(struct exchange *x)
         upstream_client_earn(&x->worker->upstreams, x->route->upstream);
         affinity_ask(x);
     }
-    (void)seek(x);
+    seek(x);
 }
 
 void attempt_wait_over(struct exchange *x)
 {
     upstream_client_unqueue(&x->turn);
     if (x->wait == WAIT_PAUSE)
-        (void)seek(x);
+        seek(x);
     else
         exchange_fail(x, 503, x->wait == WAIT_TURN ? "queue_timeout" : "no_endpoint");
 }

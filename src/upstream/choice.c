@@ -15,25 +15,30 @@ static struct upstream_local *local_of(const struct upstream_client *c, const st
     return c->locals[u->slot];
 }
 
-/* Strict: who comes in between two workers' looks is turned away again. */
-static bool enter_endpoint(struct endpoint *e, uint32_t most)
+/* Strict, and never counted in vain: another worker would be turned away for it. */
+static bool enter(_Atomic uint32_t *active, uint32_t most)
 {
-    uint32_t before = atomic_fetch_add_explicit(&e->live->active, 1, memory_order_relaxed);
-    if (!most || before < most) return true;
-    atomic_fetch_sub_explicit(&e->live->active, 1, memory_order_relaxed);
-    return false;
+    if (!most) {
+        atomic_fetch_add_explicit(active, 1, memory_order_relaxed);
+        return true;
+    }
+    uint32_t now = atomic_load_explicit(active, memory_order_relaxed);
+    do
+        if (now >= most) return false;
+    while (!atomic_compare_exchange_weak(active, &now, now + 1));
+    return true;
 }
 
-/* `load`: how many there were before. */
-static bool enter_upstream(struct upstream *u, uint32_t *load)
+static bool enter_upstream(struct upstream *u)
 {
-    *load = 0;
-    if (!upstream_counts(u)) return true;
-    uint32_t most = u->settings->limits.requests;
-    *load = atomic_fetch_add_explicit(&u->active, 1, memory_order_relaxed);
-    if (!most || *load < most) return true;
-    atomic_fetch_sub_explicit(&u->active, 1, memory_order_relaxed);
-    return false;
+    return !upstream_counts(u) || enter(&u->active, u->settings->limits.requests);
+}
+
+/* Requests in progress, less the one that has just entered. */
+static uint32_t load_without_it(const struct upstream *u)
+{
+    uint32_t active = atomic_load_explicit(&u->active, memory_order_relaxed);
+    return active ? active - 1 : 0;
 }
 
 static void leave_upstream(struct upstream *u)
@@ -63,7 +68,7 @@ static bool has_tried_all(const struct endpoint_set *set, const struct balance_a
 static bool take(struct upstream_local *l, const struct endpoint_set *set, struct endpoint *e)
 {
     struct pool *pool = upstream_pool_of(l, e);
-    if (!upstream_pool_has_room(pool) || !enter_endpoint(e, set->request_max)) return false;
+    if (!upstream_pool_has_room(pool) || !enter(&e->live->active, set->request_max)) return false;
     pool->user_count++;
     return true;
 }
@@ -107,13 +112,28 @@ static struct endpoint *find_endpoint(struct upstream_local *l, const struct end
     return find_other(l, set, ask, e);
 }
 
+static struct upstream_turn *first_of(const struct upstream_local *l)
+{
+    if (list_is_empty(&l->queue)) return NULL;
+    return container_of(l->queue.next, struct upstream_turn, link);
+}
+
+/* First come, first served: a new request goes behind those that wait. Not a retry, which
+ * came before them, nor when the first one waits for some of the endpoints only. */
+static bool must_line_up(const struct upstream_local *l, const struct balance_ask *ask)
+{
+    const struct upstream_turn *first = first_of(l);
+    return first && !first->is_picky && !l->trying && !ask->tried_count;
+}
+
 enum upstream_choice upstream_client_choose(struct upstream_client *c, struct upstream *u,
                                             struct balance_ask *ask, struct endpoint **chosen)
 {
     struct upstream_local     *l = local_of(c, u);
     const struct endpoint_set *set = atomic_load_explicit(&u->set, memory_order_acquire);
     if (is_empty(set)) return UPSTREAM_EMPTY;
-    if (!enter_upstream(u, &ask->load)) return UPSTREAM_BUSY;
+    if (must_line_up(l, ask) || !enter_upstream(u)) return UPSTREAM_BUSY;
+    ask->load = load_without_it(u);
     *chosen = find_endpoint(l, set, ask);
     if (*chosen) return UPSTREAM_CHOSEN;
     leave_upstream(u);
@@ -131,66 +151,43 @@ void upstream_client_forget(struct upstream_client *c, struct upstream *u, struc
     upstream_pool_unuse(upstream_pool_of(local_of(c, u), e));
 }
 
-/* ---- turns ---- */
+/* ---- turns ----
+ *
+ * That nobody waits beside a free place: who waits is counted first and looks for a place then;
+ * who leaves gives the place back first and looks for who waits then. Both are in one order
+ * for all threads. A worker that has served all of its own passes the word on. What is left
+ * (a place that only another upstream's request knew of, as after a reload; one that this
+ * worker may not use, and another may) is found by looking every LOOK_MS.
+ */
+
+enum {
+    LOOK_MS = 100,
+    PATIENCE_MS = 20, /* so much longer another worker's first has to wait to be the first */
+};
 
 static struct upstream_peer *peer_of(const struct upstream_local *l)
 {
     return &l->upstream->peers[l->client->worker_index];
 }
 
-static void take_out(struct upstream_turn *t)
+static void note_first(struct upstream_local *l)
 {
-    struct upstream_local *l = t->local;
-    list_remove(&t->link);
-    t->local = NULL;
-    atomic_fetch_sub_explicit(&l->upstream->queued, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&peer_of(l)->queued, 1, memory_order_relaxed);
+    const struct upstream_turn *first = first_of(l);
+    atomic_store(&peer_of(l)->waiting_ms, first ? first->queued_ms : 0);
 }
 
-static void splice(struct list *from, struct list *to)
+/* Others' first that waits longest, or NULL. */
+static struct upstream_peer *longest_waiting(const struct upstream_local *l, uint64_t *since_ms)
 {
-    if (list_is_empty(from)) return;
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    list_init(from);
-}
-
-/* Each in its order, until one finds nothing that another could have. Those that found nothing
- * are in the queue again, in the same order. */
-static void run_wake(struct job *j)
-{
-    struct upstream_local *l = container_of(j, struct upstream_local, wake_job);
-    struct list            waiting;
-    bool                   goes_on = true;
-    list_init(&waiting);
-    splice(&l->queue, &waiting);
-    while (goes_on && !list_is_empty(&waiting)) {
-        struct upstream_turn *t = container_of(waiting.next, struct upstream_turn, link);
-        take_out(t);
-        goes_on = t->run(t);
+    struct upstream      *u = l->upstream;
+    struct upstream_peer *found = NULL;
+    for (unsigned i = 0; i < u->worker_count; i++) {
+        uint64_t ms = i == l->client->worker_index ? 0 : atomic_load(&u->peers[i].waiting_ms);
+        if (!ms || (found && ms >= *since_ms)) continue;
+        found = &u->peers[i];
+        *since_ms = ms;
     }
-    splice(&waiting, &l->queue);
-    conn_flush_all(l->client->loop);
-}
-
-void upstream_local_init_queue(struct upstream_local *l)
-{
-    list_init(&l->queue);
-    job_init(&l->wake_job, run_wake);
-}
-
-void upstream_local_reset_queue(struct upstream_local *l)
-{
-    job_cancel(&l->wake_job);
-    while (!list_is_empty(&l->queue))
-        take_out(container_of(l->queue.next, struct upstream_turn, link));
-}
-
-void upstream_local_wake(struct upstream_local *l)
-{
-    if (!list_is_empty(&l->queue)) job_queue(l->client->loop, &l->wake_job);
+    return found;
 }
 
 struct nudge {
@@ -200,7 +197,9 @@ struct nudge {
     const struct upstream  *upstream;
 };
 
-/* On the worker that has requests waiting. */
+static void pass_on(struct upstream_local *l);
+
+/* On the worker that has requests waiting, or had. */
 static void hear_nudge(struct message *m, void *receiver)
 {
     struct nudge           n = *container_of(m, struct nudge, message);
@@ -208,66 +207,156 @@ static void hear_nudge(struct message *m, void *receiver)
     (void)receiver;
     free(container_of(m, struct nudge, message));
     if (!l) return;
-    atomic_store_explicit(&peer_of(l)->is_nudged, false, memory_order_relaxed);
-    upstream_local_wake(l);
-}
-
-/* There is room that nobody here waits for: the worker with most that wait is told. */
-static void nudge(const struct upstream_local *l)
-{
-    struct upstream      *u = l->upstream;
-    struct upstream_peer *most = NULL;
-    uint32_t              count = 0;
-    for (unsigned i = 0; i < u->worker_count; i++) {
-        struct upstream_peer *p = &u->peers[i];
-        uint32_t              queued = atomic_load_explicit(&p->queued, memory_order_relaxed);
-        if (queued <= count) continue;
-        count = queued;
-        most = p;
-    }
-    struct upstream_client *client = most ? atomic_load(&most->client) : NULL;
-    if (!client || client == l->client || atomic_exchange(&most->is_nudged, true)) return;
-    struct nudge *n = mem_alloc(sizeof(*n));
-    *n = (struct nudge){ .message.run = hear_nudge, client, u->slot, u };
-    mailbox_post(client->mailbox, &n->message);
-}
-
-void upstream_client_leave(struct upstream_client *c, struct upstream *u, struct endpoint *e)
-{
-    struct upstream_local *l = local_of(c, u);
-    atomic_fetch_sub(&e->live->active, 1);
-    leave_upstream(u);
-    if (!atomic_load(&u->queued)) return;
+    atomic_store(&peer_of(l)->is_nudged, false);
     if (list_is_empty(&l->queue))
-        nudge(l);
+        pass_on(l);
     else
         upstream_local_wake(l);
 }
 
-bool upstream_client_queue(struct upstream_client *c, struct upstream *u, struct upstream_turn *t,
-                           bool is_again)
+/* False: it was told already, or is about to go. */
+static bool nudge(const struct upstream_local *l, struct upstream_peer *whom)
 {
-    struct upstream_local *l = local_of(c, u);
-    uint32_t               before = atomic_fetch_add(&u->queued, 1);
-    if (before >= u->settings->limits.queue && !is_again) {
-        atomic_fetch_sub_explicit(&u->queued, 1, memory_order_relaxed);
-        counter_add(&c->counters->queue_full, 1);
+    struct upstream_client *client = atomic_load(&whom->client);
+    if (!client || atomic_exchange(&whom->is_nudged, true)) return false;
+    struct nudge *n = mem_alloc(sizeof(*n));
+    *n = (struct nudge){ .message.run = hear_nudge, client, l->upstream->slot, l->upstream };
+    mailbox_post(client->mailbox, &n->message);
+    return true;
+}
+
+/* There may be room that nobody here waits for. */
+static void pass_on(struct upstream_local *l)
+{
+    uint64_t              since_ms = 0;
+    struct upstream_peer *whom = longest_waiting(l, &since_ms);
+    if (whom) (void)nudge(l, whom);
+}
+
+/* True: it found no room, and is at the queue's head again. It is counted all the while, lest
+ * whoever leaves now sees nobody. */
+static bool run_turn(struct upstream_local *l, struct upstream_turn *t)
+{
+    list_remove(&t->link);
+    t->local = NULL;
+    l->trying = t;
+    t->run(t);
+    bool is_again = !l->trying;
+    l->trying = NULL;
+    if (!is_again) atomic_fetch_sub(&l->upstream->queued, 1);
+    return is_again;
+}
+
+/* Each in its order, until one finds no room that would be good for all. */
+static void run_turns(struct upstream_local *l)
+{
+    struct list passed;
+    list_init(&passed);
+    while (!list_is_empty(&l->queue)) {
+        struct upstream_turn *t = first_of(l);
+        if (!run_turn(l, t)) continue;
+        if (!t->is_picky) break;
+        list_remove(&t->link);
+        list_append(&passed, &t->link);
+    }
+    while (!list_is_empty(&passed)) {
+        struct list *last = passed.prev;
+        list_remove(last);
+        list_prepend(&l->queue, last);
+    }
+}
+
+static void run_wake(struct job *j)
+{
+    struct upstream_local *l = container_of(j, struct upstream_local, wake_job);
+    bool                   had_any = !list_is_empty(&l->queue);
+    atomic_thread_fence(memory_order_seq_cst);
+    run_turns(l);
+    note_first(l);
+    if (!list_is_empty(&l->queue))
+        deadline_set(l->client->loop, &l->look, LOOK_MS);
+    else if (had_any)
+        pass_on(l);
+    conn_flush_all(l->client->loop);
+}
+
+static void run_look(struct deadline *d)
+{
+    upstream_local_wake(container_of(d, struct upstream_local, look));
+}
+
+void upstream_local_init_queue(struct upstream_local *l)
+{
+    list_init(&l->queue);
+    job_init(&l->wake_job, run_wake);
+    deadline_init(&l->look, run_look);
+}
+
+void upstream_local_reset_queue(struct upstream_local *l)
+{
+    job_cancel(&l->wake_job);
+    deadline_remove(&l->look);
+    while (!list_is_empty(&l->queue)) upstream_client_unqueue(first_of(l));
+}
+
+void upstream_local_wake(struct upstream_local *l)
+{
+    if (!list_is_empty(&l->queue)) job_queue(l->client->loop, &l->wake_job);
+}
+
+void upstream_client_leave(struct upstream_client *c, struct upstream *u, struct endpoint *e)
+{
+    struct upstream_local      *l = local_of(c, u);
+    const struct upstream_turn *first = first_of(l);
+    uint64_t                    since_ms = 0;
+    atomic_fetch_sub(&e->live->active, 1);
+    leave_upstream(u);
+    if (!atomic_load(&u->queued)) return;
+    struct upstream_peer *other = longest_waiting(l, &since_ms);
+    bool is_others = other && (!first || since_ms + PATIENCE_MS < first->queued_ms);
+    if (!is_others || !nudge(l, other)) upstream_local_wake(l);
+}
+
+/* A new one is to look for a place once it is counted. */
+static bool join(struct upstream_local *l, struct upstream_turn *t)
+{
+    struct upstream          *u = l->upstream;
+    struct upstream_counters *counters = l->client->counters;
+    uint32_t                  before = atomic_fetch_add(&u->queued, 1);
+    if (before >= u->settings->limits.queue) {
+        atomic_fetch_sub(&u->queued, 1);
+        counter_add(&counters->queue_full, 1);
         return false;
     }
-    atomic_fetch_add_explicit(&peer_of(l)->queued, 1, memory_order_relaxed);
-    t->local = l;
+    t->queued_ms = l->client->loop->clock.now_ms;
     list_append(&l->queue, &t->link);
-    if (is_again) return true;
-    counter_add(&c->counters->queued, 1);
-    /* Another worker may have left between our look and now, and seen nobody wait: one more
-     * look. Who leaves from here on sees that we do (both sequentially consistent). */
+    counter_add(&counters->queued, 1);
     upstream_local_wake(l);
+    return true;
+}
+
+bool upstream_client_queue(struct upstream_client *c, struct upstream *u, struct upstream_turn *t)
+{
+    struct upstream_local *l = local_of(c, u);
+    if (l->trying == t) {
+        l->trying = NULL;
+        list_prepend(&l->queue, &t->link);
+    } else if (!join(l, t)) {
+        return false;
+    }
+    t->local = l;
+    note_first(l);
     return true;
 }
 
 void upstream_client_unqueue(struct upstream_turn *t)
 {
-    if (t->local) take_out(t);
+    struct upstream_local *l = t->local;
+    if (!l) return;
+    list_remove(&t->link);
+    t->local = NULL;
+    atomic_fetch_sub(&l->upstream->queued, 1);
+    note_first(l);
 }
 
 /* ---- the retry budget ---- */

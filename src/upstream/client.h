@@ -56,10 +56,12 @@ struct upstream_wait {
 /* A request that waits for room or for an endpoint; embedded in an exchange. */
 struct upstream_turn {
     struct list            link;
-    struct upstream_local *local; /* whose queue it is in; NULL: in none */
-    /* It may be its turn: it is out of the queue, and tries, or queues again. False: there
-     * is nothing, whoever asks. */
-    bool (*run)(struct upstream_turn *t);
+    struct upstream_local *local;     /* whose queue it is in; NULL: in none */
+    bool                   is_picky;  /* has tried some, and may find no room where others do */
+    uint64_t               queued_ms; /* when it came into the queue */
+    /* It may be its turn: it is out of the queue, and tries. Queued again from within, it is
+     * where it was. */
+    void (*run)(struct upstream_turn *t);
 };
 
 void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned worker_index,
@@ -80,7 +82,7 @@ void upstream_client_sync(struct upstream_client *c, uint32_t slot, const struct
 enum upstream_choice {
     UPSTREAM_CHOSEN,
     UPSTREAM_TRIED, /* there are endpoints, but this request has tried all that have room */
-    UPSTREAM_BUSY,  /* all are at a limit: wait for a turn */
+    UPSTREAM_BUSY,  /* all are at a limit, or others wait already: wait for a turn */
     UPSTREAM_EMPTY, /* no endpoint is ready */
 };
 
@@ -95,9 +97,8 @@ void upstream_client_enter(struct upstream *u, struct endpoint *e);
 void upstream_client_leave(struct upstream_client *c, struct upstream *u, struct endpoint *e);
 void upstream_client_forget(struct upstream_client *c, struct upstream *u, struct endpoint *e);
 
-/* False when the queue is full. `is_again`: from within its run(); it keeps its place. */
-bool upstream_client_queue(struct upstream_client *c, struct upstream *u, struct upstream_turn *t,
-                           bool is_again);
+/* False when the queue is full. */
+bool upstream_client_queue(struct upstream_client *c, struct upstream *u, struct upstream_turn *t);
 /* No longer; nothing when it is in no queue. */
 void upstream_client_unqueue(struct upstream_turn *t);
 

@@ -32,8 +32,10 @@ struct upstream_local {
     uint32_t                conn_count; /* to all of them */
     uint32_t                idle_count; /* of these */
     struct balance_state    balance;
-    struct list             queue; /* turns; the longest waiting first */
+    struct list             queue;  /* turns; the longest waiting first */
+    struct upstream_turn   *trying; /* out of the queue just now, and not in it again */
     struct job              wake_job;
+    struct deadline         look;      /* while somebody waits */
     uint64_t                budget;    /* retries put by, in hundredths */
     uint64_t                budget_ms; /* when it was last diminished */
 };

@@ -34,8 +34,8 @@ struct upstream_client;
 /* A worker, as the others see it: who else has requests that wait? */
 struct upstream_peer {
     alignas(64) _Atomic(struct upstream_client *) client; /* NULL: does not know the upstream */
-    _Atomic uint32_t queued;
-    _Atomic bool     is_nudged; /* told that there is room, and has not looked yet */
+    _Atomic uint64_t waiting_ms; /* since when its first request waits, loop clock; 0: none does */
+    _Atomic bool     is_nudged;  /* told that there is room, and has not looked yet */
 };
 
 struct upstream {
