@@ -23,3 +23,10 @@ check_PROGRAMS += tests/unit/upstream/roster_eject_test
 tests_unit_upstream_roster_eject_test_SOURCES = tests/unit/upstream/roster_eject_test.c $(ROSTER_RIG)
 check_PROGRAMS += tests/unit/upstream/roster_reload_test
 tests_unit_upstream_roster_reload_test_SOURCES = tests/unit/upstream/roster_reload_test.c $(ROSTER_RIG)
+CLIENT_RIG = tests/unit/upstream/client_rig.c tests/unit/upstream/client_rig.h $(ROSTER_RIG)
+check_PROGRAMS += tests/unit/upstream/choice_test
+tests_unit_upstream_choice_test_SOURCES = tests/unit/upstream/choice_test.c $(CLIENT_RIG) \
+	tests/unit/io/conn_probe.c tests/unit/io/conn_probe.h
+check_PROGRAMS += tests/unit/upstream/turns_test
+tests_unit_upstream_turns_test_SOURCES = tests/unit/upstream/turns_test.c $(CLIENT_RIG) \
+	tests/unit/io/conn_probe.c tests/unit/io/conn_probe.h

@@ -100,17 +100,23 @@ static void half_reset(struct half *h)
 
 static void begin(struct rig *r, const char *lines)
 {
-    rig_load(&r->now, lines, 1);
+    rig_load(&r->now, lines, r->worker_count);
     r->now.roster = roster_new(r->now.upstream, r->loop, NULL, &ops, r, r->before.roster);
 }
 
-void rig_init(struct rig *r, const char *lines)
+void rig_init_for(struct rig *r, const char *lines, unsigned worker_count)
 {
     memset(r, 0, sizeof(*r));
+    r->worker_count = worker_count;
     log_init(&r->log, STDERR_FILENO, LOG_LEVEL_ERROR);
     r->loop = loop_new(&r->log);
     assert_non_null(r->loop);
     begin(r, lines);
+}
+
+void rig_init(struct rig *r, const char *lines)
+{
+    rig_init_for(r, lines, 1);
 }
 
 void rig_reset(struct rig *r)

@@ -22,6 +22,7 @@ struct rig {
     struct log   log;
     struct loop *loop;
     struct half  now, before; /* `before`: of the configuration before a reload */
+    unsigned     worker_count;
 
     /* What rosters told. */
     struct roster_retired *retired[RIG_RETIRED_MAX]; /* until rig_pass() */
@@ -34,6 +35,7 @@ struct rig {
 /* `lines` of the upstream, each "    key: value\n", for `worker_count` workers. */
 void rig_load(struct half *h, const char *lines, unsigned worker_count);
 void rig_init(struct rig *r, const char *lines);
+void rig_init_for(struct rig *r, const char *lines, unsigned worker_count);
 /* Before rig_init(): nothing. */
 void rig_reset(struct rig *r);
 /* Another configuration: its roster takes over from the one before, which lives on in `before`. */
