@@ -166,10 +166,12 @@ void request_init(struct request *r, struct bench *b, unsigned side, char name)
 
 enum upstream_choice request_choose(struct request *r)
 {
-    size_t               len = strlen(r->bench->order);
     enum upstream_choice choice =
         upstream_client_choose(&r->side->client, upstream_of(r->bench), &r->ask, &r->endpoint);
-    if (choice == UPSTREAM_CHOSEN && len + 1 < ORDER_MAX) r->bench->order[len] = r->name;
+    if (choice != UPSTREAM_CHOSEN || !r->name) return choice;
+    size_t len = strlen(r->bench->order);
+    assert_true(len + 1 < ORDER_MAX);
+    r->bench->order[len] = r->name;
     return choice;
 }
 

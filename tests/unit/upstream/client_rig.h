@@ -31,8 +31,8 @@ struct request {
     struct side         *side;
     struct upstream_turn turn;
     struct balance_ask   ask;
-    struct endpoint     *endpoint; /* that it has a place at, or NULL */
-    char                 name;
+    struct endpoint     *endpoint;  /* that it has a place at, or NULL */
+    char                 name;      /* 0: not in bench.order, and on any thread */
     unsigned             run_count; /* turns */
     struct upstream_wait wait;
     struct http_stream  *stream;

@@ -30,3 +30,6 @@ tests_unit_upstream_choice_test_SOURCES = tests/unit/upstream/choice_test.c $(CL
 check_PROGRAMS += tests/unit/upstream/turns_test
 tests_unit_upstream_turns_test_SOURCES = tests/unit/upstream/turns_test.c $(CLIENT_RIG) \
 	tests/unit/io/conn_probe.c tests/unit/io/conn_probe.h
+check_PROGRAMS += tests/unit/upstream/turns_race_test
+tests_unit_upstream_turns_race_test_SOURCES = tests/unit/upstream/turns_race_test.c $(CLIENT_RIG) \
+	tests/unit/io/conn_probe.c tests/unit/io/conn_probe.h

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Whose turn it is: requests that wait for a place, on two workers, and that none waits
- * beside a free one.
+ * beside a free one. On two threads: turns_race_test.c.
  */
 #include "client_rig.h"
 
@@ -10,9 +10,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#include <pthread.h>
-#include <unistd.h>
 
 enum { MANY = 8 };
 
@@ -457,106 +454,6 @@ static void the_word_may_come_too_late(void **state)
     end_all();
 }
 
-/* ---- connections ---- */
-
-static void a_connection_that_nobody_waits_for_is_room(void **state)
-{
-    (void)state;
-    bench_listen(&bench);
-    begin("    limits: { connections: 2 }\n", bench_list(&bench, "x"));
-    enter(&first[0]);
-    first[0].wait.ops = &(const struct upstream_wait_ops){ NULL, NULL };
-    first[0].wait.connect_ms = 10000;
-    assert_null(upstream_client_acquire(&first[0].side->client, bench.rig.now.upstream,
-                                        first[0].endpoint, &first[0].wait));
-    line_up(&first[1]);
-    request_end(&first[0]); /* its client is gone; the connection is being made */
-    bench_until(&bench, first[1].endpoint);
-    request_connect(&first[1]);
-    assert_true(upstream_stream_is_reused(first[1].stream));
-    end_all();
-}
-
-static void a_connection_that_ends_is_room(void **state)
-{
-    (void)state;
-    bench_listen(&bench);
-    begin("    limits: { connections_per_server: 2 }\n", bench_list(&bench, "x"));
-    enter(&first[0]);
-    request_connect(&first[0]);
-    line_up(&first[1]);
-    bench_turn(&bench);
-    assert_true(request_waits(&first[1]));
-    request_end(&first[0]); /* amid its answer: the connection is closed */
-    side_turn(&bench, 0);
-    assert_non_null(first[1].endpoint);
-    request_connect(&first[1]);
-    assert_false(upstream_stream_is_reused(first[1].stream));
-    end_all();
-}
-
-/* ---- two threads ---- */
-
-enum { ROUNDS = 3000 };
-
-struct racer {
-    unsigned       side;
-    struct request requests[4];
-    unsigned       done_count;
-    unsigned      *other_is_done;
-};
-
-static void race_turn(struct racer *r)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        struct request *one = &r->requests[i];
-        if (one->endpoint) {
-            request_leave(one);
-            r->done_count++;
-        }
-        if (!one->endpoint && !request_waits(one) && r->done_count < ROUNDS)
-            assert_true(request_seek(one));
-    }
-}
-
-static void *race(void *arg)
-{
-    struct racer *r = arg;
-    uint64_t      end_ns = bench_patience();
-    bool          is_waiting = true;
-    while (r->done_count < ROUNDS || is_waiting) {
-        is_waiting = false;
-        race_turn(r);
-        for (unsigned i = 0; i < 4; i++)
-            is_waiting |= r->requests[i].endpoint || request_waits(&r->requests[i]);
-        /* Nothing but the other's word, or its own, brings it on. */
-        loop_turn(bench.sides[r->side].loop, 20);
-        if (clock_mono_ns() > end_ns) break;
-    }
-    return NULL;
-}
-
-/* Both are done, each with all of its own, and the counts are what they were. */
-static void threads_serve_each_other(void **state)
-{
-    static struct racer racers[2];
-    pthread_t           threads[2];
-    (void)state;
-    begin("    limits: { requests: 2, requests_per_server: 1 }\n", "x y");
-    for (unsigned i = 0; i < 2; i++) {
-        racers[i] = (struct racer){ .side = i };
-        for (unsigned k = 0; k < 4; k++) request_init(&racers[i].requests[k], &bench, i, 0);
-    }
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
-    for (unsigned i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    for (unsigned i = 0; i < 2; i++) assert_true(racers[i].done_count >= ROUNDS);
-    assert_int_equal(bench_queued(&bench), 0);
-    for (unsigned i = 0; i < 2; i++)
-        for (unsigned k = 0; k < 4; k++) request_end(&racers[i].requests[k]);
-    end_all();
-}
-
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 
 int main(void)
@@ -583,9 +480,6 @@ int main(void)
         TEST(a_little_longer_is_not_longer),
         TEST(a_place_that_nobody_tells_of_is_found),
         TEST(the_word_may_come_too_late),
-        TEST(a_connection_that_nobody_waits_for_is_room),
-        TEST(a_connection_that_ends_is_room),
-        TEST(threads_serve_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
