@@ -69,12 +69,12 @@ static void on_member(struct roster *r, struct member *m, bool is_leaving)
 
 static void on_state(struct roster *r, struct member *m, enum endpoint_state before)
 {
-    bool is_news = before != ENDPOINT_STATE_COUNT ||
-                   (m->state != ENDPOINT_READY && m->state != ENDPOINT_UNCHECKED);
-    if (!is_news) return;
-    log_line(&keeper_of(r)->gate->log, m->state == ENDPOINT_READY ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-             "upstream %s: %s is %s%s%s", r->upstream->name, m->endpoint->text,
-             endpoint_state_name(m->state), m->reason[0] ? ": " : "", m->reason);
+    enum log_level level = LOG_LEVEL_WARN;
+    bool           is_first = before == ENDPOINT_STATE_COUNT || before == ENDPOINT_UNCHECKED;
+    if (m->state == ENDPOINT_READY || m->state == ENDPOINT_UNCHECKED)
+        level = is_first ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    log_line(&keeper_of(r)->gate->log, level, "upstream %s: %s is %s%s%s", r->upstream->name,
+             m->endpoint->text, endpoint_state_name(m->state), m->reason[0] ? ": " : "", m->reason);
 }
 
 static void on_trouble(struct roster *r)
