@@ -90,6 +90,10 @@ static void put_check(struct buffer *to, const struct row *r)
     if (!status_is_fine(r->endpoint)) {
         status_put_reason(to, r->endpoint);
         if (!json_is_object(check)) return;
+        if (status_reason_has_check(r->endpoint)) {
+            status_put_check_age(to, r->endpoint, r->view->now);
+            return;
+        }
         buffer_puts(to, status_is(check, "ok") ? "; check: " : "; check ");
     }
     status_put_check(to, r->endpoint, r->view->now);

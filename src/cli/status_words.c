@@ -59,12 +59,20 @@ void status_put_count(struct buffer *to, const json_t *object, const char *key)
 
 /* ---- checks and reasons ---- */
 
+static void put_check_age(struct buffer *to, const json_t *check, double now)
+{
+    double at;
+    if (!status_number(check, "at", &at)) return;
+    buffer_puts(to, ", ");
+    status_put_age(to, at, now);
+    buffer_puts(to, " ago");
+}
+
 void status_put_check(struct buffer *to, const json_t *endpoint, double now)
 {
     const json_t *check = json_object_get(endpoint, "check");
     struct slice  output = status_text(check, "output");
     bool          is_ok = status_is(check, "ok");
-    double        at;
     if (!json_is_object(check)) {
         buffer_puts(to, unknown);
         return;
@@ -72,10 +80,19 @@ void status_put_check(struct buffer *to, const json_t *endpoint, double now)
     if (!is_ok) buffer_puts(to, output.len ? "failed: " : "failed");
     if (is_ok && !output.len) buffer_puts(to, "ok");
     cells_put(to, output);
-    if (!status_number(check, "at", &at)) return;
-    buffer_puts(to, ", ");
-    status_put_age(to, at, now);
-    buffer_puts(to, " ago");
+    put_check_age(to, check, now);
+}
+
+bool status_reason_has_check(const json_t *endpoint)
+{
+    struct slice reason = status_text(endpoint, "reason");
+    struct slice output = status_text(json_object_get(endpoint, "check"), "output");
+    return output.len && memmem(reason.data, reason.len, output.data, output.len);
+}
+
+void status_put_check_age(struct buffer *to, const json_t *endpoint, double now)
+{
+    put_check_age(to, json_object_get(endpoint, "check"), now);
 }
 
 /* Where the gateway gives no reason of its own. */
@@ -86,7 +103,7 @@ static const char *meaning_of(struct slice state)
         const char  *meaning;
     } meanings[] = {
         { SLICE("unchecked"), "no health check has come back yet" },
-        { SLICE("starting"), "has just come up, gets fewer requests at first" },
+        { SLICE("starting"), "is not up yet, gets no requests" },
         { SLICE("unhealthy"), "its health checks fail, gets no requests" },
         { SLICE("ejected"), "requests failed there, gets none for a while" },
         { SLICE("draining"), "on its way out, gets no new requests" },

@@ -19,6 +19,9 @@ void status_put_count(struct buffer *to, const json_t *object, const char *key);
 
 /* The last check's outcome and its age, or "-". */
 void status_put_check(struct buffer *to, const json_t *endpoint, double now);
+/* Does the reason say what the last check saw? Then only how long ago that was is missing. */
+bool status_reason_has_check(const json_t *endpoint);
+void status_put_check_age(struct buffer *to, const json_t *endpoint, double now);
 /* Why it is not ready. */
 void status_put_reason(struct buffer *to, const json_t *endpoint);
 

@@ -44,11 +44,13 @@ static void put_traffic(struct buffer *to, const struct member *m)
 {
     const struct endpoint_live *l = m->endpoint->live;
     double                      latency_us = endpoint_latency_us(m->endpoint, clock_mono_ns());
+    /* Of failures alone it is but their penalty. */
+    bool has_latency = load(&l->outcomes) > load(&l->failed);
     buffer_printf(to, ",\"active\":%u,\"connections\":%u,\"requests\":%llu", load32(&l->active),
                   load32(&l->connections), (unsigned long long)load(&l->requests));
     buffer_printf(to, ",\"failures\":%u,\"failed\":%llu,\"ejections\":%llu", load32(&l->failures),
                   (unsigned long long)load(&l->failed), (unsigned long long)m->ejection_count);
-    if (latency_us > 0)
+    if (has_latency)
         buffer_printf(to, ",\"latency_ms\":%.3f", latency_us / 1e3);
     else
         buffer_puts(to, ",\"latency_ms\":null");

@@ -101,6 +101,20 @@ static void whole_table(void **state)
           "check failed: refused, 1s ago\n");
 }
 
+/* What the gateway gives as the reason is what the last check saw: once is enough. */
+static void a_reason_that_has_the_check(void **state)
+{
+    const struct status_view view = { .now = now };
+    (void)state;
+    const char *text = UPSTREAMS("{\"name\":\"api\",\"endpoints\":[{\"address\":\"10.0.0.7:80\","
+                                 "\"state\":\"unhealthy\",\"since\":1990,"
+                                 "\"reason\":\"checks fail: no answer within 2s\","
+                                 "\"check\":{\"ok\":false,\"at\":1999,"
+                                 "\"output\":\"no answer within 2s\"}}]}");
+    contains(&view, text, "  checks fail: no answer within 2s, 1s ago\n");
+    lacks(&view, text, "check failed");
+}
+
 /* An answer of a version that does not tell states yet. */
 static void missing_fields_are_unknown(void **state)
 {
@@ -236,7 +250,7 @@ static void no_text_steers_the_terminal(void **state)
         "{\"version\":\"" EVIL "\",\"listeners\":{\"\\u001b[2J\\n\":[\"" EVIL "\"]},\"upstreams\":["
         "{\"name\":\"" EVIL "\",\"balance\":\"" EVIL "\",\"trouble\":\"" EVIL "\",\"endpoints\":["
         "{\"address\":\"" EVIL "\",\"state\":\"" EVIL "\",\"reason\":\"" EVIL "\","
-        "\"check\":{\"ok\":false,\"output\":\"" EVIL "\"}}]}]}";
+        "\"check\":{\"ok\":false,\"output\":\"" EVIL EVIL "\"}}]}]}";
     char *shown = render(&view, text);
     for (const char *at = shown; *at; at++) {
         if (strncmp(at, "\xef\xbf\xbd", 3) == 0) at += 3; /* U+FFFD */
@@ -554,6 +568,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_table),
+        cmocka_unit_test(a_reason_that_has_the_check),
         cmocka_unit_test(missing_fields_are_unknown),
         cmocka_unit_test(no_upstreams),
         cmocka_unit_test(what_is_no_status_is_refused),
