@@ -202,6 +202,16 @@ static void slow_start_goes_on(void **state)
     assert_string_equal(rig_set(&rig), "a*100 b*100 c*100");
 }
 
+/* A reload is no beginning: who comes after it is a newcomer among those at work. */
+static void newcomers_grow_after_a_reload_too(void **state)
+{
+    (void)state;
+    begin("    slow_start: 10s\n", "a b");
+    rig_later(&rig, 11000);
+    reload("    slow_start: 10s\n    retries: 1\n", "a b c");
+    assert_string_equal(rig_set(&rig), "a*100 b*100 c*10");
+}
+
 /* ---- rest ---- */
 
 static void nothing_happens_while_frozen(void **state)
@@ -385,6 +395,7 @@ int main(void)
         TEST(who_moved_is_not_an_heir),
         TEST(heirs_wait_for_the_source),
         TEST(slow_start_goes_on),
+        TEST(newcomers_grow_after_a_reload_too),
         TEST(nothing_happens_while_frozen),
         TEST(thawed_it_takes_up_where_it_was),
         TEST(what_was_pending_is_published_later),

@@ -326,6 +326,9 @@ static void weights_and_backups_change_in_place(void **state)
     (void)state;
     begin("", "a b c");
     struct endpoint *a = rig_member(&rig, 'a')->endpoint;
+    rig_update(&rig, "a*7 b c");
+    rig_later(&rig, 100);
+    assert_string_equal(rig_set(&rig), "a*7 b c");
     rig_update(&rig, "a*7 b+ c");
     rig_later(&rig, 100);
     assert_string_equal(rig_set(&rig), "a*7 c + b");

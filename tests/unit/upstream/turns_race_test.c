@@ -46,6 +46,13 @@ static void line_up(struct request *r)
 
 /* ---- connections ---- */
 
+/* By itself: it is to be told. */
+static bool does_not_look(void)
+{
+    deadline_clear(&bench.sides[0].client.locals[0]->look);
+    return false;
+}
+
 static void a_connection_that_nobody_waits_for_is_room(void **state)
 {
     (void)state;
@@ -58,7 +65,7 @@ static void a_connection_that_nobody_waits_for_is_room(void **state)
                                         requests[0].endpoint, &requests[0].wait));
     line_up(&requests[1]);
     request_end(&requests[0]); /* its client is gone; the connection is being made */
-    bench_until(&bench, requests[1].endpoint);
+    bench_until(&bench, does_not_look() || requests[1].endpoint);
     request_connect(&requests[1]);
     assert_true(upstream_stream_is_reused(requests[1].stream));
     request_end(&requests[0]);
@@ -75,7 +82,11 @@ static void a_connection_that_ends_is_room(void **state)
     line_up(&requests[1]);
     bench_turn(&bench);
     assert_true(request_waits(&requests[1]));
-    request_end(&requests[0]); /* amid its answer: the connection is closed */
+    request_leave(&requests[0]);
+    side_turn(&bench, 0);
+    assert_true(request_waits(&requests[1])); /* it is still in use */
+    request_end(&requests[0]);                /* amid its answer: it is closed */
+    does_not_look();
     side_turn(&bench, 0);
     assert_non_null(requests[1].endpoint);
     request_connect(&requests[1]);
