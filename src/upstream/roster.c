@@ -4,6 +4,7 @@
  */
 #include "upstream/roster.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -214,6 +215,7 @@ static void take_spec(struct member *m, const struct endpoint_spec *spec)
 
 static void apply_spec(struct roster *r, struct map *known, const struct endpoint_spec *spec)
 {
+    assert(spec->identity.len); /* by its text alone it would be another each time */
     struct member *m = map_get(known, spec->identity);
     bool           is_new = false;
     if (m && m->is_seen) return; /* told twice */

@@ -112,8 +112,9 @@ struct roster *roster_new(struct upstream *u, struct loop *l, struct mailbox *co
 /* No worker knows the upstream any more. Accepts NULL. */
 void roster_free(struct roster *r);
 
-/* The source's full list; two of one identity: the first counts. Publishes what is new at the
- * end of the loop's turn, what is gone at once. `trouble`: why the list may be old, or NULL. */
+/* The source's full list, each with an identity; two of one identity: the first counts. Publishes
+ * at the end of the loop's turn when somebody is gone, what is new within 50 ms. `trouble`: why the
+ * list may be old, or NULL. */
 void roster_update(struct roster *r, const struct endpoint_spec *specs, size_t count,
                    const char *trouble);
 /* A check of `m` ended; `output` says in words what came of it. */
