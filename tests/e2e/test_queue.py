@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of upstreams, the queue behind them, and requests that wait for a replica."""
-import textwrap
 import threading
 import time
 
@@ -134,38 +133,6 @@ def test_past_the_queue_and_past_its_time():
             p.close()
 
 
-def test_a_client_that_leaves_the_queue_leaves_its_place():
-    with Counting() as o, gate_for(o, more="limits: { requests: 1, queue: 2 }") as gate:
-        first, gone, last = ask(gate, "/first", "/gone", "/last")
-        until(lambda: app(gate)["queued"] == 2, "both to wait")
-        gone.reset()
-        until(lambda: app(gate)["queued"] == 1, "one to be gone")
-        o.let(2)
-        assert read_message(first).status == 200 and read_message(last).status == 200
-        assert "/gone" not in o.served and len(o.served) == 2
-        first.close()
-        last.close()
-
-
-def test_a_body_waits_with_its_request():
-    """Larger than what is held: it is read no further meanwhile, and arrives whole."""
-    body = b"z" * 700_000
-    with Counting() as o, gate_for(o, more="limits: { requests: 1 }") as gate:
-        first, = ask(gate, "/first")
-        until(lambda: o.open == 1, "the first")
-        with gate.connect() as c:
-            c.send(f"POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n")
-            sender = threading.Thread(target=c.send, args=(body,))
-            sender.start()
-            until(lambda: app(gate)["queued"] == 1, "it to wait")
-            o.let(2)
-            assert read_message(first).status == 200
-            assert read_message(c).status == 200
-            sender.join()
-        assert o.requests[-1].body == body
-        first.close()
-
-
 # ---- no replica is ready ----
 
 WAITING = """
@@ -209,29 +176,6 @@ def test_nobody_comes():
 def test_not_to_wait():
     with Nobody() as nobody, Gate(WAITING, server=nobody.address, wait="off") as gate:
         assert gate.request().status == 503
-
-
-def test_who_waits_is_served_after_a_reload_or_told():
-    """The reload names another server: those that wait for the old one get its time, new ones
-    go on at once."""
-    with Nobody() as nobody, Origin() as o, \
-            Gate(WAITING, server=nobody.address, wait="1s") as gate:
-        waiting, = ask(gate, "/old")
-        until(lambda: app(gate)["queued"] == 1, "it to wait")
-        assert gate.reload(WAITING, server=o.address, wait="1s").returncode == 0
-        assert gate.request("/new").status == 200
-        assert read_message(waiting).status == 503
-        waiting.close()
-
-
-def test_stopping_while_requests_wait():
-    """They have their grace, then they are cut off; the gate ends cleanly."""
-    with Nobody() as nobody, Gate(textwrap.dedent(WAITING) + "shutdown_grace: 300ms\n", server=nobody.address,
-                                  wait="60s") as gate:
-        waiting, = ask(gate, "/")
-        until(lambda: app(gate)["queued"] == 1, "it to wait")
-        assert gate.stop() == 0
-        assert waiting.is_closed()
 
 
 # ---- retries ----

@@ -251,7 +251,7 @@ static void no_text_steers_the_terminal(void **state)
         "{\"name\":\"" EVIL "\",\"balance\":\"" EVIL "\",\"trouble\":\"" EVIL "\",\"endpoints\":["
         "{\"address\":\"" EVIL "\",\"state\":\"" EVIL "\",\"reason\":\"" EVIL "\","
         "\"check\":{\"ok\":false,\"output\":\"" EVIL EVIL "\"}}]}]}";
-    char *shown = render(&view, text);
+    char                                            *shown = render(&view, text);
     for (const char *at = shown; *at; at++) {
         if (strncmp(at, "\xef\xbf\xbd", 3) == 0) at += 3; /* U+FFFD */
         if (*at != '\n') assert_in_range((unsigned char)*at, 0x20, 0x7e);
