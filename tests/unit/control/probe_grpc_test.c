@@ -151,6 +151,7 @@ static void other_states_are_bad(void **state)
         { SLICE(SERVING), "5", "grpc-status 5: NOT_FOUND" },
         { SLICE(""), "12", "grpc-status 12: UNIMPLEMENTED" },
         { SLICE(SERVING), "17", "malformed answer: bad_grpc_status" },
+        { SLICE(SERVING), "99", "malformed answer: bad_grpc_status" },
         { SLICE(SERVING), "x", "malformed answer: bad_grpc_status" },
         { SLICE(SERVING), "000", "malformed answer: bad_grpc_status" },
         { SLICE(SERVING), NULL, "malformed answer: no_grpc_status" },
@@ -162,16 +163,17 @@ static void other_states_are_bad(void **state)
 static void messages_are_understood(void **state)
 {
     static const struct answer answers[] = {
+        /* Its end would be found in what was there before. */
+        { SLICE("\0\0\0\0\1\10"), "0", "malformed answer: bad_message" },
         /* Fields that are not known: a varint, 8 bytes, a text, 4 bytes. */
         { SLICE("\0\0\0\0\31\20\226\1\31........\42\2hi\55....\10\1"), "0",
           "malformed answer: bad_message" },
         { SLICE("\0\0\0\0\27\20\226\1\31........\42\2hi\55....\10\1"), "0", "SERVING" },
         { SLICE("\0\0\0\0\4\10\2\10\1"), "0", "SERVING" }, /* the last one holds */
         { SLICE("\0\0\0\0\3\10\201\0"), "0", "SERVING" },  /* longer than it need be */
-        { SLICE("\0\0\0\0\2\12\1"), "0", "malformed answer: bad_message" }, /* cut off */
-        { SLICE("\0\0\0\0\1\10"), "0", "malformed answer: bad_message" },
+        { SLICE("\0\0\0\0\2\12\1"), "0", "malformed answer: bad_message" },  /* cut off */
         { SLICE("\0\0\0\0\2\13\14"), "0", "malformed answer: bad_message" }, /* a group */
-        { SLICE("\0\0\0\0\13\10\377\377\377\377\377\377\377\377\377\377"), "0",
+        { SLICE("\0\0\0\0\15\10\377\377\377\377\377\377\377\377\377\377\377\1"), "0",
           "malformed answer: bad_message" }, /* a varint without end */
         { SLICE("\0\0\0\0\14\22\377\377\377\377\377\377\377\377\377\1\0"), "0",
           "malformed answer: bad_message" }, /* a length of 2^64 - 1 */
@@ -179,6 +181,7 @@ static void messages_are_understood(void **state)
         { SLICE("\0\0\0\0\3\10\1"), "0", "malformed answer: bad_message" },
         { SLICE("\0\377\377\377\377\10\1"), "0", "malformed answer: bad_message" },
         { SLICE("\0\0\0\0\2\10\1\0\0\0\0\2\10\1"), "0", "malformed answer: bad_message" },
+        { SLICE("\0\0\0\0\2\10\1\20\1"), "0", "malformed answer: bad_message" },
         { SLICE("\0\0\0"), "0", "malformed answer: bad_message" },
         { SLICE(""), "0", "malformed answer: bad_message" },
     };

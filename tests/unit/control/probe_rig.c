@@ -398,6 +398,8 @@ static void stop_replica(struct rig *r)
 void rig_reset(struct rig *r)
 {
     roster_free(r->roster);
+    /* What was broken off left no connection. */
+    assert_int_equal(counter_get(&r->prober.counters.active), 0);
     if (r->upstream) prober_release(&r->prober, r->upstream);
     prober_reset(&r->prober);
     assert_int_equal(r->prober.running_count, 0);

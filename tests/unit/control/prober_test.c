@@ -158,6 +158,7 @@ static void others_wait_in_order(void **state)
     (void)state;
     begin("{ interval: 60s, timeout: 300ms }", NULL);
     rig_start(&rig, PROBER_RUNNING_MAX + 2);
+    assert_ptr_equal(rig.prober.waiting.next, &check_of(PROBER_RUNNING_MAX)->link);
     while (rig_member(&rig, PROBER_RUNNING_MAX)->check_count < 1) rig_turn(&rig);
     struct check *first = check_of(PROBER_RUNNING_MAX);
     assert_true(first->began_ms >= check_of(0)->began_ms + 300);
@@ -165,6 +166,39 @@ static void others_wait_in_order(void **state)
 }
 
 /* ---- ends ---- */
+
+static void those_that_wait_may_end(void **state)
+{
+    (void)state;
+    begin("{ interval: 60s, timeout: 10s }", good);
+    rig_start(&rig, PROBER_RUNNING_MAX + 2);
+    prober_stop(&rig.prober, rig_member(&rig, PROBER_RUNNING_MAX));
+    assert_ptr_equal(rig.prober.waiting.next, &check_of(PROBER_RUNNING_MAX + 1)->link);
+    while (rig_member(&rig, PROBER_RUNNING_MAX + 1)->check_count < 1) rig_turn(&rig);
+    assert_int_equal(rig_member(&rig, PROBER_RUNNING_MAX)->check_count, 0);
+}
+
+static void it_begins_once(void **state)
+{
+    (void)state;
+    begin("{ interval: 60s, timeout: 10s }", NULL);
+    rig_start(&rig, 1);
+    prober_start(&rig.prober, rig_member(&rig, 0));
+    assert_int_equal(rig.prober.running_count, 1);
+}
+
+/* Nothing is kept of an endpoint that has left: its slot is given out again. */
+static void what_left_is_forgotten(void **state)
+{
+    (void)state;
+    begin("{ interval: 60s, timeout: 10s }", good);
+    for (int i = 0; i < 4; i++) {
+        rig_check(&rig, true, "200 OK");
+        assert_int_equal(rig_member(&rig, 0)->endpoint->slot, 0);
+        rig_start(&rig, 0);
+        for (int turn = 0; turn < 3; turn++) rig_turn(&rig);
+    }
+}
 
 static void stop_first(struct rig *r, struct member *m)
 {
@@ -321,6 +355,19 @@ static void a_late_thread_times_out_all_the_same(void **state)
     rig_expect(&rig, false, "no answer within 100ms");
 }
 
+/* However late it always is. */
+static void a_thread_that_is_always_late_judges_in_the_end(void **state)
+{
+    (void)state;
+    begin("{ interval: 60s, timeout: 100ms }", NULL);
+    rig_start(&rig, 1);
+    for (int i = 0; i < 14; i++) {
+        loop_turn(rig.loop, 0);
+        sleep_ms(210);
+    }
+    assert_int_equal(rig_member(&rig, 0)->check_count, 1);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 
 int main(void)
@@ -333,6 +380,9 @@ int main(void)
         TEST(it_is_never_slower_for_that),
         TEST(only_so_many_run_at_once),
         TEST(others_wait_in_order),
+        TEST(those_that_wait_may_end),
+        TEST(it_begins_once),
+        TEST(what_left_is_forgotten),
         TEST(it_may_end_at_any_time),
         TEST(members_may_go),
         TEST(it_may_end_by_its_own_verdict),
@@ -342,6 +392,7 @@ int main(void)
         TEST(a_late_thread_judges_nothing),
         TEST(a_late_thread_looks_at_all_answers),
         TEST(a_late_thread_times_out_all_the_same),
+        TEST(a_thread_that_is_always_late_judges_in_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
