@@ -168,7 +168,7 @@ static const struct conf_row upstream_rows[] = {
       CONF_FIELD(upstream_settings, slow_start),
       .preset = "off",
       .doc = "How long a server that became ready takes to get its whole share. Not with "
-             "`ring_hash`, `maglev` and `sticky`.",
+             "`ring_hash` and `maglev`.",
       .example = "30s" },
     { .key = "tls",
       .shape = CONF_OPTIONAL,

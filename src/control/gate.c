@@ -142,6 +142,7 @@ static void run_file_check(struct deadline *d)
 {
     struct gate *g = container_of(d, struct gate, file_deadline);
     gate_check_files(g);
+    gate_settle_upstreams(g);
     run_commands(g);
     deadline_set(g->loop, d, FILE_CHECK_MS);
 }

@@ -79,7 +79,8 @@ void gate_put_endpoint_metrics(struct gate *g, struct buffer *to);
 /* plan_maker.begin_upstream, .end_upstream. */
 void gate_begin_upstream(void *gate, struct upstream *u);
 void gate_end_upstream(void *gate, struct upstream *u);
-/* After a plan was published: those that it does not name rest. */
+/* After a plan was published, and now and then: those that it does not name rest, once no
+ * request waits for them. */
 void gate_settle_upstreams(struct gate *g);
 bool gate_configure_dns(struct gate *g, const struct dns_settings *s, struct error *e);
 

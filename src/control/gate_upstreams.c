@@ -181,7 +181,8 @@ static void settle(void *arg, struct registry_item *item)
     bool             is_at_rest = !keeper_of(u->roster)->servers;
     bool             is_current = plan_has(g->current, u);
     if (is_current && is_at_rest) resume(u);
-    if (!is_current && !is_at_rest) rest(u);
+    /* Requests of an earlier plan may still wait for one of its endpoints. */
+    if (!is_current && !is_at_rest && !atomic_load(&u->queued)) rest(u);
 }
 
 void gate_settle_upstreams(struct gate *g)

@@ -11,7 +11,11 @@
 #include "base/memory.h"
 #include "upstream/roster_private.h"
 
-enum { PUBLISH_MS = 50, WEIGHT_SCALE = 100 };
+enum {
+    PUBLISH_MS = 50,
+    HEIRS_MS = 60000, /* so long after a reload what was known before it still counts */
+    WEIGHT_SCALE = 100,
+};
 
 /* ---- slots ---- */
 
@@ -126,11 +130,12 @@ static void inherit(struct member *m, const struct member *last)
     m->ramp_from_ms = last->ramp_from_ms;
 }
 
-/* NULL: nothing is known of it, or what is known is of another address. */
+/* NULL: nothing is known of it, or what is known is old, or of another address. */
 static struct heir *take_heir(struct roster *r, const struct endpoint_spec *spec)
 {
     struct heir *h = map_remove(&r->heirs, spec->identity);
-    if (!h || address_eq(&h->address, &spec->address)) return h;
+    bool         is_old = r->loop->clock.now_ms > r->heirs_until_ms;
+    if (!h || (!is_old && address_eq(&h->address, &spec->address))) return h;
     heir_free(h);
     return NULL;
 }
@@ -392,6 +397,7 @@ struct roster *roster_new(struct upstream *u, struct loop *l, struct mailbox *co
     r->began_ms = l->clock.now_ms;
     list_init(&r->members);
     map_init(&r->heirs);
+    r->heirs_until_ms = l->clock.now_ms + HEIRS_MS;
     list_init(&r->gone);
     job_init(&r->publish_job, run_publish_job);
     deadline_init(&r->publish_deadline, run_publish_deadline);

@@ -96,8 +96,9 @@ struct roster {
     char                     trouble[ROSTER_REASON_MAX]; /* "cannot resolve ...", or empty */
     /* roster*.c only. */
     struct slot_map *slots;
-    struct map       heirs; /* what is known of endpoints that may come */
-    struct list      gone;  /* members that the next set is without */
+    struct map       heirs;          /* what is known of endpoints that may come */
+    uint64_t         heirs_until_ms; /* later it is too old */
+    struct list      gone;           /* members that the next set is without */
     struct job       publish_job;
     struct deadline  publish_deadline;
     struct deadline  tick; /* ejections end, weights grow, error rates are looked at */
