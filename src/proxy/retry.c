@@ -68,11 +68,11 @@ static bool has_other(const struct attempt *a)
 }
 
 /* Nothing was sent, and there are others: on to the next, at once. It costs nobody anything but
- * the look, so that only the number of endpoints bounds it. */
+ * the look; but not without end. */
 static bool goes_on(const struct attempt *a, const struct failure *f)
 {
     return upstream_of(a)->retries && !may_have_acted(a, f->why) && !f->needs_other &&
-           has_other(a) && a->x->ask.tried_count + 1 < BALANCE_TRIED_MAX;
+           has_other(a) && a->x->retries + 1 < BALANCE_TRIED_MAX;
 }
 
 /* Another attempt: after a pause, unless nothing was sent. What repeats work is paid from the
