@@ -57,15 +57,23 @@ static enum upstream_choice choose(struct exchange *x, struct endpoint **e)
     return choice == UPSTREAM_TRIED ? choose_again(x, e) : choice;
 }
 
+/* It waited for so long, or is not to wait. */
+static void give_up(struct exchange *x, enum exchange_wait what)
+{
+    struct worker_stats *s = x->worker->stats;
+    bool                 is_turn = what == WAIT_TURN;
+    counter_add(is_turn ? &s->upstream_queue_timeouts : &s->upstream_no_endpoint, 1);
+    exchange_fail(x, 503, is_turn ? "queue_timeout" : "no_endpoint");
+}
+
 /* It may have been in the queue before; the time to wait is counted from the first. */
-static void wait_for(struct exchange *x, enum exchange_wait what, uint64_t most_ms,
-                     const char *reason)
+static void wait_for(struct exchange *x, enum exchange_wait what, uint64_t most_ms)
 {
     struct upstream *u = x->route->upstream;
     bool             is_again = x->state == EXCHANGE_WAIT && x->wait == what;
     x->turn.is_picky = x->ask.tried_count > 0;
     if (!most_ms) {
-        exchange_fail(x, 503, reason);
+        give_up(x, what);
     } else if (!upstream_client_queue(&x->worker->upstreams, u, &x->turn)) {
         exchange_fail(x, 503, "queue_full");
     } else {
@@ -78,9 +86,9 @@ static void seek(struct exchange *x)
     const struct upstream_settings *s = x->route->upstream->settings;
     struct endpoint                *e = NULL;
     switch (choose(x, &e)) {
-    case UPSTREAM_EMPTY: wait_for(x, WAIT_ENDPOINT, s->wait_for_endpoint, "no_endpoint"); break;
+    case UPSTREAM_EMPTY: wait_for(x, WAIT_ENDPOINT, s->wait_for_endpoint); break;
     case UPSTREAM_TRIED: /* not after choose_again() */
-    case UPSTREAM_BUSY: wait_for(x, WAIT_TURN, s->limits.queue_timeout, "queue_timeout"); break;
+    case UPSTREAM_BUSY: wait_for(x, WAIT_TURN, s->limits.queue_timeout); break;
     case UPSTREAM_CHOSEN:
         affinity_chosen(x, e);
         attempt_at(x, e, x->retries > 0);
@@ -110,5 +118,5 @@ void attempt_wait_over(struct exchange *x)
     if (x->wait == WAIT_PAUSE)
         seek(x);
     else
-        exchange_fail(x, 503, x->wait == WAIT_TURN ? "queue_timeout" : "no_endpoint");
+        give_up(x, x->wait);
 }

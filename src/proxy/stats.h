@@ -71,6 +71,8 @@ struct worker_stats {
     struct upstream_counters upstream; /* counted by upstream/client.c */
     struct counter           upstream_retries;
     struct counter           upstream_retries_denied; /* by the budget */
+    struct counter           upstream_queue_timeouts; /* no turn in time */
+    struct counter           upstream_no_endpoint;    /* none was ready in time */
     struct counter           regex_limits;            /* router_match.has_hit_limit */
     struct counter           log_lines_dropped;
     struct counter           loop_turns;

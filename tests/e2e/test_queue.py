@@ -126,6 +126,7 @@ def test_past_the_queue_and_past_its_time():
         reasons = {line["path"]: line.get("reason") for line in gate.access_lines(3)}
         assert reasons == {"/first": None, "/waits": "queue_timeout", "/full": "queue_full"}
         assert gate.metric("wharfgate_upstream_queue_full_total") == 1
+        assert gate.metric("wharfgate_upstream_queue_timeouts_total") == 1
         # Nobody is left behind: the next one goes straight on.
         o.let(1)
         assert gate.request("/next").status == 200
@@ -171,6 +172,7 @@ def test_nobody_comes():
         assert answer.status == 503 and answer.headers["retry-after"]
         assert 0.3 <= time.monotonic() - began < 20
         assert gate.access_lines(1)[0]["reason"] == "no_endpoint"
+        assert gate.metric("wharfgate_upstream_no_endpoint_total") == 1
 
 
 def test_not_to_wait():
