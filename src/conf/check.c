@@ -69,6 +69,10 @@ void conf_check_health(struct conf_parser *p, void *base, const struct conf_plac
     if (c->type != CHECK_GRPC && c->service.data) fault(p, at, "`service` needs `type: grpc`");
     if (slice_eq(c->method, S("HEAD")) && c->body.data)
         fault(p, at, "an answer to HEAD has no `body`");
+    if (slice_eq(c->method, S("CONNECT"))) fault(p, at, "`method`: CONNECT is no question");
+    for (size_t i = 0; i < c->header_count; i++)
+        if (slice_eq_nocase(c->headers[i].name, S("Host")))
+            fault(p, at, "`Host` does not stand in `headers`: write `host`");
 }
 
 void conf_check_dns(struct conf_parser *p, void *base, const struct conf_place *at)

@@ -75,7 +75,6 @@ static void run_origin(int listener, size_t body_bytes)
                          "Connection: close\r\nContent-Length: %zu\r\n\r\n",
                          body_bytes);
     struct epoll_event events[EVENTS], e = { .events = EPOLLIN, .data.fd = listener };
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     memset(text + len, 'x', body_bytes);
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &e) < 0) die("epoll_ctl");
     for (;;) {
@@ -92,10 +91,12 @@ static void run_origin(int listener, size_t body_bytes)
 static pid_t start_origin(struct sockaddr_in *at, size_t body_bytes)
 {
     int   listener = listen_anywhere(at);
-    pid_t pid = fork();
+    pid_t self = getpid(), pid = fork();
     if (pid < 0) die("fork");
     if (!pid) {
         cpu_set_t cpus;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != self) exit(1);
         CPU_ZERO(&cpus);
         CPU_SET(0, &cpus);
         sched_setaffinity(0, sizeof(cpus), &cpus);
@@ -167,12 +168,16 @@ static void load(struct bench *b, unsigned interval_ms, const char *health_check
 static void add_members(struct bench *b, size_t count, uint16_t port)
 {
     struct endpoint_spec *specs = mem_zalloc(count * sizeof(*specs));
+    struct arena          names;
+    arena_init(&names, NULL);
     for (size_t i = 0; i < count; i++) {
         uint8_t ip[4] = { 127, (uint8_t)(1 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i };
         specs[i].address = (struct address){ .family = ADDRESS_V4, .port = port };
         memcpy(specs[i].address.ip, ip, sizeof(ip));
+        specs[i].identity = arena_printf(&names, "replica-%zu", i);
     }
     roster_update(b->roster, specs, count, NULL);
+    arena_reset(&names);
     free(specs);
 }
 
