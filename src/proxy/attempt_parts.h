@@ -33,6 +33,11 @@ void attempt_note_failure(struct attempt *a);
 /* To the log, so often and no more. */
 void attempt_warn(const struct attempt *a, const char *what, const char *why);
 
+/* ---- seek.c ---- */
+/* The endpoint of the attempt came to nothing: not again, as long as others are left. Of so many
+ * that not all can be remembered, the first one may be chosen again. */
+void attempt_tried(struct exchange *x);
+
 /* ---- retry.c ---- */
 /* Before a response was relayed, or amid it: another one if that may be, or the answer. */
 void attempt_give_up(struct attempt *a, const struct failure *f);

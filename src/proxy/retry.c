@@ -93,7 +93,7 @@ static bool retry(struct attempt *a, const struct failure *f)
     x->ask.is_retry = true;
     counter_add(&w->stats->upstream_retries, 1);
     attempt_count(a, 0);
-    balance_tried(&x->ask, a->endpoint);
+    attempt_tried(x);
     attempt_release(a);
     if (is_free)
         attempt_start(x);

@@ -22,6 +22,18 @@ static void forget_tried(struct exchange *x, const struct endpoint *kept)
     x->ask.tried_count = 0;
 }
 
+void attempt_tried(struct exchange *x)
+{
+    struct balance_ask *ask = &x->ask;
+    if (ask->tried_count == BALANCE_TRIED_MAX) {
+        struct endpoint *first = ask->tried[0];
+        ask->tried_count--;
+        memmove(ask->tried, ask->tried + 1, ask->tried_count * sizeof(ask->tried[0]));
+        upstream_client_forget(&x->worker->upstreams, x->route->upstream, first);
+    }
+    balance_tried(ask, x->endpoint);
+}
+
 void attempt_forget(struct exchange *x)
 {
     if (!x->endpoint) return;

@@ -276,6 +276,16 @@ def test_when_all_fail_nobody_is_to_blame():
         assert gate.metric("wharfgate_endpoint_ejections_total") == 0
 
 
+def test_more_fail_than_a_request_remembers():
+    """It goes around, and stays with none of them; what was kept of each for it is let go of."""
+    with contextlib.ExitStack() as stack:
+        nobody = [stack.enter_context(Nobody()) for _ in range(11)]
+        with gate_for(nobody, "retries: 10, outlier_ejection: { max_share: off }") as gate:
+            assert gate.request().status == 502
+            counts = [endpoint(gate, n.address)["requests"] for n in nobody]
+            assert min(counts) >= 1 and max(counts) <= 4 and sum(counts) == 20, counts
+
+
 def test_kept_connections_that_end_are_no_failures():
     """Each connection is closed after its answer, without a word: nobody is ejected."""
     def serve(peer, o):
