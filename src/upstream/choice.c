@@ -269,14 +269,13 @@ static void run_turns(struct upstream_local *l)
 static void run_wake(struct job *j)
 {
     struct upstream_local *l = container_of(j, struct upstream_local, wake_job);
-    bool                   had_any = !list_is_empty(&l->queue);
     atomic_thread_fence(memory_order_seq_cst);
     run_turns(l);
     note_first(l);
     if (!list_is_empty(&l->queue))
         deadline_set(l->client->loop, &l->look, LOOK_MS);
-    else if (had_any)
-        pass_on(l);
+    else
+        pass_on(l); /* those whom it was for may have left meanwhile */
     conn_flush_all(l->client->loop);
 }
 

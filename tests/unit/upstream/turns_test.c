@@ -340,6 +340,24 @@ static void the_word_reaches_somebody(void **state)
     end_all();
 }
 
+/* Nor when those whom it was for leave before they have looked. */
+static void a_place_of_those_who_leave_is_not_missed(void **state)
+{
+    (void)state;
+    begin(one_place, "x");
+    enter(&first[0]);
+    line_up(&first[1]);
+    line_up(&second[0]);
+    bench_turn(&bench);
+    request_leave(&first[0]);
+    request_end(&first[1]);
+    side_turn(&bench, 0);
+    assert_true(is_nudged(1));
+    side_turn(&bench, 1);
+    assert_non_null(second[0].endpoint);
+    end_all();
+}
+
 /* The place is given back after the look for one, and before the queue is joined. */
 static void a_place_of_just_then_is_not_missed(void **state)
 {
@@ -474,6 +492,7 @@ int main(void)
         TEST(one_word_is_enough_for_all_places),
         TEST(the_word_is_passed_on),
         TEST(the_word_reaches_somebody),
+        TEST(a_place_of_those_who_leave_is_not_missed),
         TEST(a_place_of_just_then_is_not_missed),
         TEST(nor_is_one_while_it_tries),
         TEST(who_has_waited_longer_is_first),
