@@ -63,11 +63,16 @@ void mailbox_post(struct mailbox *m, struct message *msg)
     if (!top && write(m->wake_fd, &one, sizeof(one)) < 0) return;
 }
 
+void mailbox_run(struct mailbox *m)
+{
+    for (struct message *queue = take_all(m); queue; queue = take_all(m)) run_all(m, queue);
+}
+
 void mailbox_reset(struct mailbox *m)
 {
     if (m->wake_fd < 0) return;
     watch_remove(&m->watch);
-    for (struct message *queue = take_all(m); queue; queue = take_all(m)) run_all(m, queue);
+    mailbox_run(m);
     close(m->wake_fd);
     m->wake_fd = -1;
 }

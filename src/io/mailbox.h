@@ -27,5 +27,7 @@ struct mailbox {
 bool mailbox_init(struct mailbox *m, struct loop *l, void *receiver);
 /* Any thread. Never blocks. */
 void mailbox_post(struct mailbox *m, struct message *msg);
-/* On the receiver's thread, once no sender is left; runs what is still there. */
+/* On the receiver's thread: what is there now, without waiting for the loop. */
+void mailbox_run(struct mailbox *m);
+/* On the receiver's thread, or after its end, once no sender is left; runs what is still there. */
 void mailbox_reset(struct mailbox *m);

@@ -270,7 +270,7 @@ void worker_run(struct worker *w)
         downstream_drop(container_of(w->downstreams.next, struct downstream, link), true);
         loop_turn(w->loop, 0);
     }
-    mailbox_reset(&w->mailbox);
+    mailbox_run(&w->mailbox);
     if (w->current) plan_use_unref(w, w->current);
     w->current = NULL;
     upstream_client_reset(&w->upstreams);
@@ -280,6 +280,8 @@ void worker_run(struct worker *w)
 void worker_free(struct worker *w)
 {
     if (!w) return;
+    /* Until now other workers may have told it of places in queues. */
+    if (w->loop) mailbox_reset(&w->mailbox);
     if (w->loop) loop_free(w->loop);
     block_pool_reset(&w->downstream_blocks);
     block_pool_reset(&w->exchange_blocks);

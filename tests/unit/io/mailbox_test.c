@@ -102,6 +102,21 @@ static void post_another(struct message *m, void *to)
     free(n);
 }
 
+static void what_comes_after_a_run_is_not_lost(void **state)
+{
+    (void)state;
+    struct loop    *l = make_loop();
+    struct receiver r = { .count = 0 };
+    assert_true(mailbox_init(&r.box, l, &r));
+    post(&r, 0, 0);
+    mailbox_run(&r.box);
+    assert_int_equal(r.count, 1);
+    post(&r, 0, 1);
+    mailbox_reset(&r.box);
+    assert_int_equal(r.count, 2);
+    loop_free(l);
+}
+
 static void reset_runs_what_is_left(void **state)
 {
     (void)state;
@@ -137,6 +152,7 @@ int main(void)
         cmocka_unit_test(keeps_the_order),
         cmocka_unit_test(takes_from_many_threads),
         cmocka_unit_test(reset_runs_what_is_left),
+        cmocka_unit_test(what_comes_after_a_run_is_not_lost),
         cmocka_unit_test(may_be_posted_to_while_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
