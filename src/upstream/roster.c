@@ -24,12 +24,13 @@ struct slot_map {
     struct mailbox *control;
     bool           *taken;
     uint32_t        count;
+    uint32_t        first;     /* none before it is free */
     size_t          ref_count; /* slots taken, and the roster */
 };
 
 static uint32_t slot_take(struct slot_map *s)
 {
-    uint32_t slot = 0;
+    uint32_t slot = s->first;
     while (slot < s->count && s->taken[slot]) slot++;
     if (slot == s->count) {
         uint32_t more = s->count ? s->count * 2 : 8;
@@ -38,6 +39,7 @@ static uint32_t slot_take(struct slot_map *s)
         s->count = more;
     }
     s->taken[slot] = true;
+    s->first = slot + 1;
     s->ref_count++;
     return slot;
 }
@@ -56,6 +58,7 @@ static void bury(struct message *m, void *control)
     struct slot_map *slots = e->unused_arg;
     (void)control;
     slots->taken[e->slot] = false;
+    if (e->slot < slots->first) slots->first = e->slot;
     endpoint_free(e);
     slots_unref(slots);
 }
