@@ -57,8 +57,12 @@ void conf_check_balance(struct conf_parser *p, void *base, const struct conf_pla
     bool has_key = b->algorithm == BALANCE_RING_HASH || b->algorithm == BALANCE_MAGLEV;
     if (!has_key && !slice_eq(b->key, S("client_ip")))
         fault(p, at, "`key` does nothing without `ring_hash` or `maglev`");
-    if (b->algorithm != BALANCE_STICKY && b->secret.data)
-        fault(p, at, "`secret` does nothing without `sticky`");
+    if (!has_key && b->max_load != 125)
+        fault(p, at, "`max_load` does nothing without `ring_hash` or `maglev`");
+    if (b->algorithm == BALANCE_STICKY) return;
+    if (b->secret.data) fault(p, at, "`secret` does nothing without `sticky`");
+    if (!slice_eq(b->cookie, S("wharfgate")) || b->cookie_ttl || b->same_site != SAME_SITE_LAX)
+        fault(p, at, "`cookie`, `ttl` and `same_site` do nothing without `sticky`");
 }
 
 void conf_check_health(struct conf_parser *p, void *base, const struct conf_place *at)
@@ -66,6 +70,13 @@ void conf_check_health(struct conf_parser *p, void *base, const struct conf_plac
     const struct health_check_settings *c = base;
     if (c->type != CHECK_HTTP && (c->body.data || c->statuses.count || c->header_count))
         fault(p, at, "`status`, `body` and `headers` need `type: http`");
+    if (c->type != CHECK_HTTP && !(slice_eq(c->path, S("/")) && slice_eq(c->method, S("GET"))))
+        fault(p, at, "`path` and `method` need `type: http`");
+    if ((c->type == CHECK_TLS || c->type == CHECK_TCP) && c->host.data)
+        fault(p, at, "`host` needs `type: http` or `grpc`");
+    for (size_t i = 0; i < c->header_count; i++)
+        if (slice_eq_nocase(c->headers[i].name, S("Host")))
+            fault(p, at, "`headers`: the check's `Host` is the key `host`");
     if (c->type != CHECK_GRPC && c->service.data) fault(p, at, "`service` needs `type: grpc`");
     if (slice_eq(c->method, S("HEAD")) && c->body.data)
         fault(p, at, "an answer to HEAD has no `body`");
@@ -102,6 +113,10 @@ void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *
     if (u->protocol == PROTOCOL_SETTING_AUTO && !u->tls)
         conf_report_add(p->report, CONF_WARNING, at,
                         "`protocol: auto` without `tls` is HTTP/1.1; write `h1` or `h2`");
+    if (u->slow_start &&
+        (u->balance.algorithm == BALANCE_RING_HASH || u->balance.algorithm == BALANCE_MAGLEV))
+        conf_report_add(p->report, CONF_WARNING, at,
+                        "`slow_start` does nothing with `ring_hash` and `maglev`");
     if (c && c->type == CHECK_GRPC && u->protocol == PROTOCOL_SETTING_H1)
         fault(p, &c->at, "`type: grpc` needs `protocol: h2` of the upstream");
     if (c && c->type == CHECK_TLS && !u->tls)

@@ -5,6 +5,7 @@
 #include "conf/schema.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -93,10 +94,34 @@ static const char *title_of(struct conf_parser *p, const struct conf_row *row)
     return conf_quote(&p->report->arena, p->item ? p->item->text : slice_of(row->key));
 }
 
+/* "a whole number, or `off`", "a text of 16 to 4096 bytes" */
+static const char *expected_of(struct conf_parser *p, const struct conf_row *row)
+{
+    const char *expected = row->type->expected;
+    if (row->zero) return arena_printf(&p->report->arena, "%s, or `%s`", expected, row->zero).data;
+    if (row->type == &conf_text && row->max)
+        return arena_printf(&p->report->arena, "%s of %" PRIu64 " to %" PRIu64 " bytes", expected,
+                            row->min, row->max)
+            .data;
+    return expected;
+}
+
+/* For those who write "off", or 0, where another word says so. */
+static void hint_at_none(struct conf_parser *p, const struct conf_row *row, struct slice text)
+{
+    static const char *const words[] = { "0", "0%", "off", "none", "no", "false", "unlimited" };
+    bool                     has_zero = row->type == &conf_count && row->max && !row->min;
+    const char              *meant = row->zero ? row->zero : has_zero ? "0" : NULL;
+    if (!meant || p->hint.len || (!row->zero && slice_eq(text, S("unlimited")))) return;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (slice_eq(text, slice_of(words[i])))
+            p->hint = arena_printf(&p->report->arena, "did you mean `%s`?", meant);
+}
+
 static void report_scalar(struct conf_parser *p, const struct conf_row *row,
                           const struct conf_node *n, const char *reason)
 {
-    const char *title = title_of(p, row), *expected = row->type->expected;
+    const char *title = title_of(p, row), *expected = expected_of(p, row);
     bool        from_file = n->kind == CONF_SCALAR && row->flags & CONF_FROM_FILE &&
                      slice_starts_with(n->text, S("file:"));
     if (row->flags & CONF_SECRET || from_file)
@@ -161,6 +186,7 @@ static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
     p->hint = (struct slice){ 0 };
     p->node = n;
     if (!row->type->read(p, row, text, field, &e)) {
+        hint_at_none(p, row, text);
         report_scalar(p, row, n, e.text);
         return false;
     }
@@ -169,11 +195,13 @@ static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
 }
 
 static void expect_kind(struct conf_parser *p, const struct conf_row *row,
-                        const struct conf_node *n, const char *expected)
+                        const struct conf_node *n, const char *expected, struct slice hint)
 {
-    conf_report_add(p->report, CONF_ERROR, &n->at, "`%s`: expected %s, got %s", row->key, expected,
-                    conf_node_quote(&p->report->arena, n));
+    conf_report_error(p->report, &n->at, hint, "`%s`: expected %s, got %s", row->key, expected,
+                      conf_node_quote(&p->report->arena, n));
 }
+
+static const struct slice no_hint = { 0 };
 
 static bool has_items(struct conf_parser *p, const struct conf_row *row, const struct conf_node *n)
 {
@@ -190,7 +218,7 @@ static void read_many(struct conf_parser *p, const struct conf_row *row, const s
     size_t                   count = n->count;
     *list = (struct text_list){ 0 };
     if (n->kind == CONF_MAPPING) {
-        expect_kind(p, row, n, "a text or a list of them");
+        expect_kind(p, row, n, "a text or a list of them", no_hint);
         return;
     }
     if (n->kind == CONF_SEQUENCE && !has_items(p, row, n)) return;
@@ -223,6 +251,13 @@ static void *new_item(struct conf_parser *p, const struct conf_section *section)
     return item;
 }
 
+static struct slice switch_hint(struct slice text)
+{
+    if (conf_is_yes(text)) return S("did you mean `true`?");
+    if (conf_is_no(text)) return S("did you mean `false`?");
+    return no_hint;
+}
+
 static void read_optional(struct conf_parser *p, const struct conf_row *row,
                           const struct conf_node *n, void *base)
 {
@@ -235,7 +270,7 @@ static void read_optional(struct conf_parser *p, const struct conf_row *row,
     put_pointer(field_of(row, base), item);
     if (is_switch && slice_eq(n->text, S("true"))) return;
     if (is_switch)
-        expect_kind(p, row, n, "`true`, `false` or a mapping");
+        expect_kind(p, row, n, "`true`, `false` or a mapping", switch_hint(n->text));
     else
         conf_fill(p, row, row->section, n, item);
 }
@@ -245,7 +280,9 @@ static void read_items(struct conf_parser *p, const struct conf_row *row, const 
 {
     bool is_map = row->shape == CONF_MAP;
     if (n->kind != (is_map ? CONF_MAPPING : CONF_SEQUENCE)) {
-        expect_kind(p, row, n, is_map ? "a mapping of names" : "a list");
+        bool is_item = !is_map && n->kind == CONF_SCALAR && row->section->shorthand;
+        expect_kind(p, row, n, is_map ? "a mapping of names" : "a list",
+                    is_item ? S("a list of one stands between `[` and `]`") : no_hint);
         return;
     }
     if (!has_items(p, row, n)) return;
@@ -383,6 +420,13 @@ static void fill_keys(struct conf_parser *p, const struct conf_section *section,
     }
 }
 
+static struct slice off_hint(struct conf_parser *p, const struct conf_section *section,
+                             const struct conf_node *n)
+{
+    if (!section->off || n->kind != CONF_SCALAR || !conf_is_no(n->text)) return no_hint;
+    return arena_printf(&p->report->arena, "did you mean `%s`?", section->off);
+}
+
 void conf_fill(struct conf_parser *p, const struct conf_row *row,
                const struct conf_section *section, const struct conf_node *n, void *base)
 {
@@ -392,8 +436,9 @@ void conf_fill(struct conf_parser *p, const struct conf_row *row,
     if (section->begin) section->begin(p, base);
     if (!fill_shorthand(p, section, n, base)) {
         if (n->kind != CONF_MAPPING) {
-            conf_report_add(p->report, CONF_ERROR, &n->at, "%s: expected a mapping, got %s",
-                            section->what, conf_node_quote(&p->report->arena, n));
+            conf_report_error(p->report, &n->at, off_hint(p, section, n),
+                              "%s: expected a mapping, got %s", section->what,
+                              conf_node_quote(&p->report->arena, n));
             return;
         }
         check_keys(p, section, only, n);

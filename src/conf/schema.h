@@ -62,6 +62,11 @@ struct conf_choice {
     int         value;
 };
 
+/* What others call a choice: for hints. */
+struct conf_alias {
+    const char *word, *choice;
+};
+
 struct conf_row {
     const char                *key;
     enum conf_shape            shape;
@@ -77,6 +82,7 @@ struct conf_row {
     uint64_t                   min, max;     /* of numbers; max 0: no bounds */
     const char                *zero;         /* word that stands for 0 */
     const struct conf_choice  *choices;
+    const struct conf_alias   *aliases; /* of choices, or NULL */
     const char                *doc;
     const char                *example;
 };
@@ -97,6 +103,7 @@ struct conf_section {
     const struct conf_section *also;
     size_t                     also_offset;
     const struct conf_row     *name;      /* items of a CONF_MAP: what their key is */
+    const char                *off;       /* what turns it off, for those who write `off` */
     const char                *shorthand; /* a scalar stands for this key alone */
     bool                       is_scalar; /* only the shorthand is written */
     bool                       has_place; /* begins with struct conf_place */

@@ -21,6 +21,24 @@ static const struct conf_choice algorithms[] = {
     { NULL, 0 },
 };
 
+/* nginx, HAProxy, Envoy, Traefik. */
+static const struct conf_alias algorithm_aliases[] = {
+    { "least_conn", "least_requests" },
+    { "leastconn", "least_requests" },
+    { "least_connections", "least_requests" },
+    { "p2c", "least_requests" },
+    { "rr", "round_robin" },
+    { "wrr", "round_robin" },
+    { "ewma", "least_time" },
+    { "peak_ewma", "least_time" },
+    { "ip_hash", "ring_hash" },
+    { "hash", "ring_hash" },
+    { "source", "ring_hash" },
+    { "consistent", "ring_hash" },
+    { "cookie", "sticky" },
+    { NULL, NULL },
+};
+
 static const struct conf_choice same_sites[] = {
     { "lax", SAME_SITE_LAX },
     { "strict", SAME_SITE_STRICT },
@@ -32,6 +50,7 @@ static const struct conf_row balance_rows[] = {
     { .key = "algorithm",
       .type = &conf_enum,
       .choices = algorithms,
+      .aliases = algorithm_aliases,
       CONF_FIELD(balance_settings, algorithm),
       .preset = "least_requests",
       .doc = "The less busy of two picked at random; in turn by weight; at random; the one of two "
@@ -54,7 +73,7 @@ static const struct conf_row balance_rows[] = {
       .doc = "Of `ring_hash` and `maglev`: how much of the average load one server may have before "
              "the next one in order takes over." },
     { .key = "cookie",
-      .type = &conf_field_name,
+      .type = &conf_cookie_name,
       CONF_FIELD(balance_settings, cookie),
       .preset = "wharfgate",
       .doc = "Of `sticky`: the cookie's name." },
@@ -336,6 +355,7 @@ const struct conf_section conf_ejection_section = {
                "      max_share: 100%\n",
     .size = sizeof(struct ejection_settings),
     .rows = ejection_rows,
+    .off = "{ max_share: off }",
     .end = conf_check_ejection,
 };
 

@@ -117,6 +117,11 @@ static const struct conf_choice protocols[] = {
     { NULL, 0 },
 };
 
+static const struct conf_alias protocol_aliases[] = {
+    { "http2", "h2" }, { "http/2", "h2" }, { "h2c", "h2" },      { "grpc", "h2" },
+    { "http", "h1" },  { "http1", "h1" },  { "http/1.1", "h1" }, { NULL, NULL },
+};
+
 static const struct conf_row upstream_name = {
     .key = "name",
     .type = &conf_name,
@@ -180,6 +185,7 @@ static const struct conf_row upstream_rows[] = {
     { .key = "protocol",
       .type = &conf_enum,
       .choices = protocols,
+      .aliases = protocol_aliases,
       CONF_FIELD(upstream_settings, protocol),
       .preset = "h1",
       .doc = "HTTP/1.1, HTTP/2, or, with TLS, whichever the server prefers (`auto`; without TLS "

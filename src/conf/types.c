@@ -59,6 +59,7 @@ static bool store_bounded(const struct conf_row *row, uint64_t n, void *field, s
     put(&bounds, row->min);
     buffer_puts(&bounds, " to ");
     put(&bounds, row->max);
+    if (row->zero) buffer_printf(&bounds, " or `%s`", row->zero);
     error_set(e, "expected %.*s, got ", SLICE_ARG(buffer_slice(&bounds)));
     buffer_reset(&bounds);
     put(&bounds, n);
@@ -185,6 +186,25 @@ const struct conf_type conf_rate = {
 
 /* ---- choices ---- */
 
+static bool is_one_of(struct slice text, const char *const *words)
+{
+    for (; *words; words++)
+        if (slice_eq(text, slice_of(*words))) return true;
+    return false;
+}
+
+bool conf_is_yes(struct slice text)
+{
+    static const char *const words[] = { "true", "yes", "on", "1", "True", "TRUE", NULL };
+    return is_one_of(text, words);
+}
+
+bool conf_is_no(struct slice text)
+{
+    static const char *const words[] = { "false", "no", "off", "0", "False", "FALSE", NULL };
+    return is_one_of(text, words);
+}
+
 static bool read_bool(struct conf_parser *p, const struct conf_row *row, struct slice text,
                       void *field, struct error *e)
 {
@@ -192,12 +212,8 @@ static bool read_bool(struct conf_parser *p, const struct conf_row *row, struct 
     (void)row;
     (void)e;
     if (!is_true && !slice_eq(text, S("false"))) {
-        struct slice yes[] = { S("yes"), S("on"), S("1"), S("True"), S("TRUE") };
-        struct slice no[] = { S("no"), S("off"), S("0"), S("False"), S("FALSE") };
-        for (size_t i = 0; i < 5; i++) {
-            if (slice_eq(text, yes[i])) p->hint = S("did you mean `true`?");
-            if (slice_eq(text, no[i])) p->hint = S("did you mean `false`?");
-        }
+        if (conf_is_yes(text)) p->hint = S("did you mean `true`?");
+        if (conf_is_no(text)) p->hint = S("did you mean `false`?");
         return false;
     }
     memcpy(field, &is_true, sizeof(is_true));
@@ -218,6 +234,15 @@ const struct conf_type conf_bool = {
     .write = write_bool,
 };
 
+static struct slice choice_hint(struct conf_parser *p, const struct conf_row *row,
+                                struct slice text, const struct nearest *near)
+{
+    for (const struct conf_alias *a = row->aliases; a && a->word; a++)
+        if (slice_eq_nocase(text, slice_of(a->word)))
+            return arena_printf(&p->report->arena, "did you mean `%s`?", a->choice);
+    return nearest_hint(near, &p->report->arena);
+}
+
 static bool unknown_choice(struct conf_parser *p, const struct conf_row *row, struct slice text,
                            struct error *e)
 {
@@ -232,7 +257,7 @@ static bool unknown_choice(struct conf_parser *p, const struct conf_row *row, st
     error_set(e, "expected %.*s, got %s", SLICE_ARG(buffer_slice(&names)),
               conf_quote(&p->report->arena, text));
     buffer_reset(&names);
-    p->hint = nearest_hint(&near, &p->report->arena);
+    p->hint = choice_hint(p, row, text, &near);
     return false;
 }
 

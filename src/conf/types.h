@@ -44,6 +44,7 @@ extern const struct conf_type conf_percent; /* a uint32_t */
 extern const struct conf_type conf_status;
 extern const struct conf_type conf_retry;
 extern const struct conf_type conf_key;
+extern const struct conf_type conf_cookie_name;
 extern const struct conf_type conf_dns_name;
 extern const struct conf_type conf_dns_server;
 extern const struct conf_type conf_request_target;
@@ -75,6 +76,9 @@ unsigned conf_retry_bit(struct slice condition);
 /* "header:X-User" -> header, X-User. False when it is no key. */
 bool conf_split_key(struct slice key, struct slice *kind, struct slice *name);
 
+/* What other programs take for `true` and `false`, for hints. */
+bool conf_is_yes(struct slice text);
+bool conf_is_no(struct slice text);
 /* A type's read() for texts: stores a copy. */
 bool conf_store_text(struct conf_parser *p, struct slice text, void *field);
 /* A type's write() for texts. */

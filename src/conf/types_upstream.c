@@ -26,14 +26,15 @@ static bool read_percent(struct conf_parser *p, const struct conf_row *row, stru
         return true;
     }
     if (!text.len || text.data[text.len - 1] != '%') {
-        if (value_number(text, &n))
+        if (value_number(text, &n) && n)
             p->hint = arena_printf(&p->report->arena, "did you mean `%" PRIu64 "%%`?", n);
         return false;
     }
     if (!value_number(slice_make(text.data, text.len - 1), &n)) return false;
     if (n < row->min || n > row->max)
-        return error_set(e, "expected %" PRIu64 "%% to %" PRIu64 "%%, got `%.*s`", row->min,
-                         row->max, SLICE_ARG(text));
+        return error_set(e, "expected %" PRIu64 "%% to %" PRIu64 "%%%s%s%s, got `%.*s`", row->min,
+                         row->max, row->zero ? " or `" : "", row->zero ? row->zero : "",
+                         row->zero ? "`" : "", SLICE_ARG(text));
     n32 = (uint32_t)n;
     memcpy(field, &n32, sizeof(n32));
     return true;
@@ -178,6 +179,23 @@ const struct conf_type conf_key = {
     .json = "\"string\"",
     .pattern = "client_ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
     .read = read_key,
+    .write = conf_write_text,
+};
+
+/* ---- cookies ---- */
+
+static bool read_cookie_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
+                             void *field, struct error *e)
+{
+    return conf_field_name.read(p, row, text, field, e); /* RFC 6265: a token, as a header's */
+}
+
+const struct conf_type conf_cookie_name = {
+    .label = "cookie name",
+    .expected = "the name of a cookie: letters, digits and marks such as `-` and `_`",
+    .json = "\"string\"",
+    .pattern = "[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+    .read = read_cookie_name,
     .write = conf_write_text,
 };
 
