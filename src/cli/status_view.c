@@ -11,7 +11,7 @@
 
 enum {
     GAP = 2,          /* between columns, and before the first */
-    LAST_MIN = 24,    /* of the last column; the address gives way */
+    LAST_MIN = 20,    /* of the last column; others give way */
     ADDRESS_MIN = 16, /* but not further */
     LINES_ABOVE = 3,  /* head, note, titles */
 };
@@ -114,13 +114,9 @@ static const struct column columns[COLUMN_COUNT] = {
 struct layout {
     const struct status_view *view;
     size_t                    widths[COLUMN_COUNT];
+    bool                      is_left_out[COLUMN_COUNT];
     struct buffer             cell; /* the one at hand */
 };
-
-static bool is_left_out(const struct layout *l, int column)
-{
-    return column == RATE && !l->view->rates;
-}
 
 static void widen(struct layout *l, const struct row *r)
 {
@@ -132,15 +128,34 @@ static void widen(struct layout *l, const struct row *r)
     }
 }
 
+/* Of all columns between the address and the last one, with their gaps. */
+static size_t width_between(const struct layout *l)
+{
+    size_t width = 0;
+    for (int i = ADDRESS + 1; i < CHECK; i++)
+        if (!l->is_left_out[i]) width += GAP + l->widths[i];
+    return width;
+}
+
 /* Long addresses leave room for the rest. */
 static void narrow_address(struct layout *l)
 {
-    size_t others = GAP + LAST_MIN;
-    for (int i = ADDRESS + 1; i < CHECK; i++)
-        if (!is_left_out(l, i)) others += GAP + l->widths[i];
-    size_t left =
-        l->view->width > others + GAP + ADDRESS_MIN ? l->view->width - others - GAP : ADDRESS_MIN;
-    if (l->view->width && l->widths[ADDRESS] > left) l->widths[ADDRESS] = left;
+    size_t others = width_between(l) + GAP + LAST_MIN, width = l->view->width;
+    size_t left = width > others + GAP + ADDRESS_MIN ? width - others - GAP : ADDRESS_MIN;
+    if (width && l->widths[ADDRESS] > left) l->widths[ADDRESS] = left;
+}
+
+/* Why something is not ready is worth more than these, which are there without a terminal. */
+static void leave_out(struct layout *l)
+{
+    static const int order[] = { REQUESTS, LATENCY, FAILED };
+    l->is_left_out[RATE] = !l->view->rates;
+    for (size_t i = 0; l->view->width && i < sizeof(order) / sizeof(order[0]); i++) {
+        size_t address = l->widths[ADDRESS] < ADDRESS_MIN ? l->widths[ADDRESS] : ADDRESS_MIN;
+        size_t taken = GAP + address + width_between(l) + GAP;
+        if (taken + LAST_MIN <= l->view->width) break;
+        l->is_left_out[order[i]] = true;
+    }
 }
 
 static void lay_out(struct layout *l, const struct status_lines *lines)
@@ -151,6 +166,7 @@ static void lay_out(struct layout *l, const struct status_lines *lines)
         const struct row          r = { l->view, line->upstream, line->endpoint };
         if (line->is_shown && line->endpoint) widen(l, &r);
     }
+    leave_out(l);
     narrow_address(l);
 }
 
@@ -180,7 +196,7 @@ static void put_titles(struct buffer *to, struct layout *l)
 {
     size_t from = to->len;
     for (int i = 0; i < COLUMN_COUNT; i++) {
-        if (is_left_out(l, i)) continue;
+        if (l->is_left_out[i]) continue;
         l->cell.len = 0;
         buffer_puts(&l->cell, columns[i].title);
         put_cell(to, l, i, STYLE_DIM);
@@ -192,7 +208,7 @@ static void put_row(struct buffer *to, struct layout *l, const struct row *r)
 {
     size_t from = to->len;
     for (int i = 0; i < COLUMN_COUNT; i++) {
-        if (is_left_out(l, i)) continue;
+        if (l->is_left_out[i]) continue;
         l->cell.len = 0;
         columns[i].put(&l->cell, r);
         put_cell(to, l, i, i == STATE ? status_style_of(r->endpoint) : STYLE_PLAIN);

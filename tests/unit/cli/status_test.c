@@ -337,9 +337,32 @@ static void lines_fit_every_width(void **state)
 static void the_last_column_is_cut(void **state)
 {
     (void)state;
-    const struct status_view view = { .width = 92, .now = now };
-    contains(&view, FULL, "3 checks failed; check" DOTS "\n");
+    const struct status_view view = { .width = 94, .now = now };
+    contains(&view, FULL, "  REQUESTS  FAILED  LATENCY  CHECK\n");
+    contains(&view, FULL, "3 checks failed; check f" DOTS "\n");
     contains(&view, FULL, "  200 OK, 5s ago\n");
+}
+
+/* Why something is not ready is there at 80 columns, whatever it takes. */
+static void columns_give_way(void **state)
+{
+    (void)state;
+    struct status_view view = { .width = 87, .now = now };
+    contains(&view, FULL, "  ACTIVE  FAILED  LATENCY  CHECK\n");
+    view.width = 78;
+    contains(&view, FULL, "  ACTIVE  FAILED  CHECK\n");
+    view.width = 66;
+    contains(&view, FULL, "  ACTIVE  CHECK\n");
+    view.rates = json_object();
+    view.width = 80;
+    contains(&view, FULL, "  ADDRESS       STATE      SINCE  ACTIVE  REQ/S  FAILED  CHECK\n");
+    contains(&view, FULL, "  3 checks failed; check" DOTS "\n");
+    view.width = 20;
+    contains(&view, FULL, "  10.0.0.10:80  unh" DOTS "\n");
+    json_decref((json_t *)(uintptr_t)view.rates);
+    view.rates = NULL;
+    view.width = 0;
+    contains(&view, FULL, "  ACTIVE  REQUESTS  FAILED  LATENCY  CHECK\n");
 }
 
 /* A long address leaves room for the rest, and keeps both its ends. */
@@ -351,7 +374,7 @@ static void long_addresses(void **state)
         UPSTREAMS(API("{\"address\":\"[2001:db8:1111:2222:3333:4444:5555:6666]:8080\","
                       "\"state\":\"ready\",\"check\":{\"ok\":true,\"output\":\"200 OK\"}}"));
     contains(&pipe, text, "  [2001:db8:1111:2222:3333:4444:5555:6666]:8080  ready  ");
-    contains(&narrow, text, "  [2001:db8:1" DOTS ":6666]:8080  ready  ");
+    contains(&narrow, text, "  [2001:db8:111" DOTS "55:6666]:8080  ready  ");
     contains(&narrow, text, "  200 OK\n");
 }
 
@@ -578,6 +601,7 @@ int main(void)
         cmocka_unit_test(no_text_steers_the_terminal),
         cmocka_unit_test(cutting),
         cmocka_unit_test(lines_fit_every_width),
+        cmocka_unit_test(columns_give_way),
         cmocka_unit_test(the_last_column_is_cut),
         cmocka_unit_test(long_addresses),
         cmocka_unit_test(columns_align_by_cells),
