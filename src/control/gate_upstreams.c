@@ -14,6 +14,7 @@
 struct keeper {
     struct gate    *gate;
     struct servers *servers; /* NULL: at rest */
+    bool            was_in_panic;
 };
 
 static struct keeper *keeper_of(const struct roster *r)
@@ -42,9 +43,23 @@ static void on_synced(void *arg)
     free(s);
 }
 
+static void tell_panic(const struct roster *r)
+{
+    struct keeper *k = keeper_of(r);
+    if (k->was_in_panic == r->is_in_panic) return;
+    k->was_in_panic = r->is_in_panic;
+    if (r->is_in_panic)
+        log_warn(&k->gate->log,
+                 "upstream %s: panic: of %zu endpoints %zu are ejected, so all are used",
+                 r->upstream->name, r->member_count, r->counts[ENDPOINT_EJECTED]);
+    else
+        log_info(&k->gate->log, "upstream %s: the panic is over", r->upstream->name);
+}
+
 static void on_published(struct roster *r, struct roster_retired *what)
 {
     struct gate *g = keeper_of(r)->gate;
+    tell_panic(r);
     upstream_client_sync(&g->prober.client, r->upstream->slot, r->upstream);
     if (!g->crew.is_running) {
         roster_retired_free(what);
@@ -80,8 +95,10 @@ static void on_state(struct roster *r, struct member *m, enum endpoint_state bef
 static void on_trouble(struct roster *r)
 {
     struct log *log = &keeper_of(r)->gate->log;
-    if (r->trouble[0])
-        log_warn(log, "upstream %s: %s; %zu endpoints stay as they were", r->upstream->name,
+    if (r->trouble[0] && !r->member_count)
+        log_warn(log, "upstream %s: %s; no endpoint is known", r->upstream->name, r->trouble);
+    else if (r->trouble[0])
+        log_warn(log, "upstream %s: %s; the endpoints known so far stay: %zu", r->upstream->name,
                  r->trouble, r->member_count);
     else
         log_info(log, "upstream %s: all names are known again", r->upstream->name);
