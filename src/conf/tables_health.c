@@ -109,8 +109,10 @@ static const struct conf_row balance_rows[] = {
 const struct conf_section conf_balance_section = {
     .title = "upstreams.NAME.balance",
     .what = "`balance`",
-    .intro = "Which of the ready servers gets a request. A word alone is the algorithm. "
-             "`docs/balancing.md` says which one is for what, with figures.",
+    .intro =
+        "Which of the ready servers gets a request. A word alone is the algorithm. The other keys "
+        "belong to some algorithms alone. "
+        "`docs/balancing.md` says which one is for what, with figures.",
     .example = "upstreams:\n"
                "  tenants:\n"
                "    servers: [\"app-1:8000\", \"app-2:8000\"]\n"
@@ -225,7 +227,7 @@ static const struct conf_row health_check_rows[] = {
       .max = DAY_MS,
       CONF_FIELD(health_check_settings, fast_interval),
       .preset = "1s",
-      .doc = "The same while the answers differ from what is thought of the server." },
+      .doc = "The same, if shorter, while the answers differ from what is thought of the server." },
     { .key = "timeout",
       .type = &conf_duration,
       .min = 10,
@@ -333,8 +335,8 @@ static const struct conf_row ejection_rows[] = {
       .zero = "off",
       CONF_FIELD(ejection_settings, panic_threshold),
       .preset = "50%",
-      .doc = "When fewer of the healthy servers than this are not ejected, ejected ones are used "
-             "all the same." },
+      .doc = "When so many are ejected that less than this share of the healthy servers is left, "
+             "the ejected ones are used all the same. `off`: never." },
     { 0 },
 };
 
@@ -406,7 +408,7 @@ static const struct conf_row limit_rows[] = {
       CONF_FIELD(upstream_limit_settings, queue),
       .preset = "1024",
       .doc = "Requests that may wait for one of these, or for a server to become ready; what is "
-             "more is answered 503 at once." },
+             "more is answered 503 at once. `off`: none waits, for either." },
     { .key = "queue_timeout",
       .type = &conf_duration,
       .min = 1,
@@ -421,7 +423,7 @@ const struct conf_section conf_upstream_limits_section = {
     .title = "upstreams.NAME.limits",
     .what = "`limits` of an upstream",
     .intro = "What the servers can take. A request past a limit waits in a queue, first come first "
-             "served; past `queue` and `queue_timeout` it is answered 503 with Retry-After.",
+             "served; past `queue` or `queue_timeout` it is answered 503 with Retry-After.",
     .example = "upstreams:\n"
                "  backend:\n"
                "    servers: [\"app-1:8000\", \"app-2:8000\"]\n"

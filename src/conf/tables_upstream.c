@@ -134,7 +134,7 @@ static const struct conf_row upstream_rows[] = {
       .section = &server_section,
       CONF_ITEMS(upstream_settings, servers, server_count),
       .flags = CONF_REQUIRED | CONF_NOT_EMPTY,
-      .doc = "The replicas." },
+      .doc = "The replicas. A name is looked up again and again; `discovery` says how." },
     { .key = "balance",
       .shape = CONF_INLINE,
       .section = &conf_balance_section,
@@ -164,7 +164,7 @@ static const struct conf_row upstream_rows[] = {
       .zero = "off",
       CONF_FIELD(upstream_settings, wait_for_endpoint),
       .preset = "5s",
-      .doc = "How long a request waits when no server is ready; then 503." },
+      .doc = "How long a request waits when no server is ready; then 503. `off`: not at all." },
     { .key = "slow_start",
       .type = &conf_duration,
       .min = 100,
@@ -219,7 +219,7 @@ static const struct conf_row upstream_rows[] = {
       .doc =
           "What an attempt may have come to for another to follow: no connection, one that broke "
           "off, no answer within `try_timeout`, an answer that is none, or one with such a "
-          "status.",
+          "status. `off`: nothing.",
       .example = "connect" },
     { .key = "retry_budget",
       .type = &conf_percent,
