@@ -286,6 +286,27 @@ def test_more_fail_than_a_request_remembers():
             assert min(counts) >= 1 and max(counts) <= 4 and sum(counts) == 20, counts
 
 
+def test_a_panic_is_logged_and_its_end():
+    broken = threading.Event()
+    broken.set()
+
+    def serve(peer, o):
+        while True:
+            o.read(peer)
+            peer.send(reply(500 if broken.is_set() else 200, "x"))
+    more = ("balance: round_robin, outlier_ejection: { consecutive_failures: 2, base_time: 500ms, "
+            "max_share: 100%, error_rate: off }")
+    with Origin(serve) as a, Origin(serve) as b, replicas(1) as (c,), gate_for([a, b, c], more) as gate:
+        def logs(text):
+            gate.request()
+            return f"upstream app: {text}" in gate.errors()
+        until(lambda: logs("panic: of 3 endpoints 2 are ejected, so all are used"), "the panic")
+        assert gate.metric("wharfgate_upstream_panic", upstream="app") == 1
+        broken.clear()
+        until(lambda: logs("the panic is over"), "its end")
+        assert gate.metric("wharfgate_upstream_panic", upstream="app") == 0
+
+
 def test_kept_connections_that_end_are_no_failures():
     """Each connection is closed after its answer, without a word: nobody is ejected."""
     def serve(peer, o):

@@ -127,6 +127,7 @@ def test_the_last_answer_stays_while_nobody_answers():
         assert [gate.request().status for _ in range(5)] == [200] * 5
         dns.process.send_signal(signal.SIGCONT)
         until(lambda: upstream(gate)["trouble"] is None, "it to be over")
+        assert "; the endpoints known so far stay: 1" in gate.errors()
         assert "all names are known again" in gate.errors()
 
 
