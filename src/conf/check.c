@@ -74,9 +74,6 @@ void conf_check_health(struct conf_parser *p, void *base, const struct conf_plac
         fault(p, at, "`path` and `method` need `type: http`");
     if ((c->type == CHECK_TLS || c->type == CHECK_TCP) && c->host.data)
         fault(p, at, "`host` needs `type: http` or `grpc`");
-    for (size_t i = 0; i < c->header_count; i++)
-        if (slice_eq_nocase(c->headers[i].name, S("Host")))
-            fault(p, at, "`headers`: the check's `Host` is the key `host`");
     if (c->type != CHECK_GRPC && c->service.data) fault(p, at, "`service` needs `type: grpc`");
     if (slice_eq(c->method, S("HEAD")) && c->body.data)
         fault(p, at, "an answer to HEAD has no `body`");

@@ -99,6 +99,8 @@ void gate_put_upstreams(struct gate *g, struct buffer *to)
     buffer_put_char(to, '[');
     for (size_t i = 0; i < g->current->upstream_count; i++) {
         if (i) buffer_put_char(to, ',');
+        /* Whoever reads that an endpoint is ready may count on it. */
+        roster_flush(g->current->upstreams[i]->roster);
         put_upstream(to, g->current->upstreams[i]);
     }
     buffer_put_char(to, ']');
