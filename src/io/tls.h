@@ -59,7 +59,7 @@ void              tls_store_free(struct tls_store *store);
  * its own to both: they may be freed before it. */
 struct tls_server *tls_server_new(struct tls_store *store, struct tls_ticket_keys *keys,
                                   struct error *e);
-/* References are counted: connections hold one. One thread only. */
+/* References are counted: connections hold one. Any thread; all else is one thread's. */
 void tls_server_unref(struct tls_server *s);
 /* Would `host` be served by the same certificate as this connection's? (421 if not) */
 bool tls_server_covers(const struct tls_server *s, const struct tls *t, struct slice host);

@@ -114,7 +114,7 @@ static bool prepare(SSL_CTX *context, const struct tls_client_settings *s, struc
 struct tls_client *tls_client_new(const struct tls_client_settings *s, struct error *e)
 {
     struct tls_client *c = mem_zalloc(sizeof(*c));
-    c->references = 1;
+    atomic_init(&c->references, 1);
     c->verifies = s->verifies;
     c->sni = s->sni.len ? mem_slicedup(s->sni) : NULL;
     c->bio_method = tls_bio_method_new();
@@ -127,7 +127,7 @@ struct tls_client *tls_client_new(const struct tls_client_settings *s, struct er
 
 void tls_client_unref(struct tls_client *c)
 {
-    if (!c || --c->references) return;
+    if (!c || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1) return;
     SSL_SESSION_free(c->session);
     SSL_CTX_free(c->context);
     BIO_meth_free(c->bio_method);
@@ -180,7 +180,7 @@ struct tls *tls_connect(struct tls_client *c, struct loop *l, struct slice host)
     struct tls *t = tls_new(c->context, c->bio_method, l);
     if (!t) abort(); /* out of memory: nothing else fails here */
     t->client = c;
-    c->references++;
+    atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
     t->name = name_of(c, host);
     SSL_set_connect_state(t->ssl);
     if (set_name(t))

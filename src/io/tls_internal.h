@@ -80,18 +80,18 @@ struct tls_server {
     BIO_METHOD             *bio_method;
     EVP_CIPHER             *ticket_cipher;
     X509_STORE             *client_cas;
-    SSL_CTX               **contexts; /* one a site, made when it is first asked for */
-    uint32_t                references;
+    SSL_CTX               **contexts;   /* one a site, made when it is first asked for */
+    _Atomic uint32_t        references; /* control's, and of connections */
 };
 
 struct tls_client {
-    SSL_CTX     *context;
-    BIO_METHOD  *bio_method;
-    SSL_SESSION *session;      /* the latest, to be resumed */
-    char        *session_name; /* the name that was verified when it was made */
-    char        *sni;          /* of the settings, or NULL */
-    bool         verifies;
-    uint32_t     references;
+    SSL_CTX         *context;
+    BIO_METHOD      *bio_method;
+    SSL_SESSION     *session;      /* the latest, to be resumed */
+    char            *session_name; /* the name that was verified when it was made */
+    char            *sni;          /* of the settings, or NULL */
+    bool             verifies;
+    _Atomic uint32_t references; /* control's, and of connections */
 };
 
 struct tls {

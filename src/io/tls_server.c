@@ -233,7 +233,7 @@ struct tls_server *tls_server_new(struct tls_store *store, struct tls_ticket_key
                                   struct error *e)
 {
     struct tls_server *s = mem_zalloc(sizeof(*s));
-    s->references = 1;
+    atomic_init(&s->references, 1);
     s->store = tls_store_ref(store);
     s->keys = keys && store->has_tickets ? tls_ticket_keys_ref(keys) : NULL;
     s->bio_method = tls_bio_method_new();
@@ -248,7 +248,7 @@ struct tls_server *tls_server_new(struct tls_store *store, struct tls_ticket_key
 
 void tls_server_unref(struct tls_server *s)
 {
-    if (!s || --s->references) return;
+    if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) != 1) return;
     for (size_t i = 0; i < s->store->sites.count; i++) SSL_CTX_free(s->contexts[i]);
     free(s->contexts);
     X509_STORE_free(s->client_cas);
@@ -264,7 +264,7 @@ struct tls *tls_accept(struct tls_server *s, struct loop *l)
     struct tls *t = tls_new(s->contexts[0], s->bio_method, l);
     if (!t) abort(); /* out of memory: nothing else fails here */
     t->server = s;
-    s->references++;
+    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
     t->site = s->store->sites.items[0];
     SSL_set_accept_state(t->ssl);
     return t;

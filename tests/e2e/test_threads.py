@@ -5,6 +5,7 @@ import pathlib
 import signal
 import threading
 
+from certs import server
 from harness import Gate, Load, Origin, insecure, read_message, reply, until
 
 CONFIG = """
@@ -14,7 +15,7 @@ listeners:
   {more}
 upstreams:
   kept: { servers: ["{a}", "{b}"], balance: {balance} }
-  changing: { servers: ["{changing}"] }
+  changing: { servers: ["{changing}"], tls: { verify: false } }
 rate_limits: { many: { rate: 1000000/s, burst: 1000000 } }
 routes:
   - { name: changing, match: { path: /changing }, upstream: changing, rate_limit: many }
@@ -41,15 +42,17 @@ def in_turn(gate, stop, failures):
 
 def test_four_workers_with_load_and_twenty_reloads(tmp_path, cert):
     """Plain and TLS, kept and new connections, uploads, scrapes, reopened logs, a listener that
-    comes and goes, upstreams that change: no request fails, at the end one plan is alive."""
+    comes and goes, an upstream with TLS that changes: no request fails, at the end one plan is alive."""
     upload = "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n" + "u" * 30000
     stop, failures = threading.Event(), []
-    with Origin(name="a") as a, Origin(name="b") as b, Origin(name="c") as c:
+    context = server(cert)
+    with Origin(name="a") as a, Origin(name="b") as b, Origin(name="c", tls=context) as c, \
+            Origin(name="d", tls=context) as d:
         values = dict(cert=cert[0], key=cert[1], a=a.address, b=b.address,
                       access=tmp_path / "access.log")
 
         def varied(i):
-            return dict(changing=(b if i % 2 else c).address, i=i,
+            return dict(changing=(d if i % 2 else c).address, i=i,
                         format="combined" if i % 5 == 0 else "json",
                         balance=["least_requests", "round_robin", "random"][i // 7 % 3],
                         more='more: { address: "127.0.0.1:0" }' if i % 3 == 0 else "")
