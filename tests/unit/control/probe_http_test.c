@@ -353,6 +353,21 @@ static void an_evil_expression_ends(void **state)
     assert_true(clock_mono_ns() - from_ns < 2000000000u);
 }
 
+/* Of few steps, each of which looks at all the rest; nor does one that begins anywhere. */
+static void nor_does_one_that_looks_far(void **state)
+{
+    (void)state;
+    memset(large, 'a', sizeof(large));
+    begin("{ body: \"(.*)\\\\1[0-9]\", timeout: 20s }", "",
+          "HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n");
+    rig_then(&rig, slice_make(large, 40000));
+    rig_start(&rig, 1);
+    while (rig.accepted_count == 0) rig_turn(&rig);
+    uint64_t from_ns = clock_mono_ns();
+    rig_expect(&rig, false, "`body` takes too long to match what was answered");
+    assert_true(clock_mono_ns() - from_ns < 2000000000u);
+}
+
 static void many_steps_are_allowed(void **state)
 {
     (void)state;
@@ -398,6 +413,7 @@ int main(void)
         TEST(only_so_much_is_looked_at),
         TEST(an_end_that_was_not_seen_is_none),
         TEST(an_evil_expression_ends),
+        TEST(nor_does_one_that_looks_far),
         TEST(many_steps_are_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
