@@ -168,8 +168,10 @@ void gate_begin_upstream(void *gate, struct upstream *u)
     k->gate = g;
     u->control = &g->mailbox;
     u->on_suspect = on_suspect;
+    const struct roster *previous = find_previous(g, u->name);
+    if (previous) upstream_take_over(u, previous->upstream);
     prober_adopt(&g->prober, u);
-    roster_new(u, g->loop, &g->mailbox, &roster_ops, k, find_previous(g, u->name));
+    roster_new(u, g->loop, &g->mailbox, &roster_ops, k, previous);
     k->servers = servers_new(u->roster, g->dns);
     roster_flush(u->roster);
 }

@@ -296,7 +296,8 @@ void attempt_at(struct exchange *x, struct endpoint *e, bool must_be_fresh)
 void attempt_timed_out(struct attempt *a)
 {
     if (!a || !a->endpoint) return;
-    attempt_note_failure(a);
+    if (!a->is_late) attempt_note_failure(a);
+    a->is_late = true;
     attempt_warn(a, "does not answer", "response_timeout");
     if (a->stream) upstream_stream_distrust(a->stream);
 }

@@ -19,6 +19,7 @@ struct attempt {
     bool                 is_reused;
     bool                 has_sent_end;
     bool                 has_response; /* its head was relayed */
+    bool                 is_late;      /* a deadline has passed, and was noted */
 };
 
 /* Chooses an endpoint and goes for it, or waits for one. */

@@ -65,6 +65,7 @@ struct exchange {
     struct upstream_turn     turn;
     enum exchange_wait       wait;
     uint64_t                 wait_until_ms; /* loop clock */
+    uint64_t                 wait_end_ms; /* of all waiting for endpoints and turns; 0: none yet */
     enum exchange_state      state;
 
     struct buffer             held; /* of the request's body, for sending (again) */

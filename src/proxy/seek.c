@@ -78,12 +78,24 @@ static void give_up(struct exchange *x, enum exchange_wait what)
     exchange_fail(x, 503, is_turn ? "queue_timeout" : "no_endpoint");
 }
 
+/* What is waited for may change, and change back; but not for ever. */
+static uint64_t limit_ms(struct exchange *x, uint64_t most_ms)
+{
+    const struct upstream_settings *s = x->route->upstream->settings;
+    uint64_t                        now_ms = x->worker->loop->clock.now_ms;
+    if (!x->wait_end_ms) x->wait_end_ms = now_ms + s->wait_for_endpoint + s->limits.queue_timeout;
+    if (now_ms >= x->wait_end_ms) return 0;
+    uint64_t left_ms = x->wait_end_ms - now_ms;
+    return most_ms < left_ms ? most_ms : left_ms;
+}
+
 /* It may have been in the queue before; the time to wait is counted from the first. */
 static void wait_for(struct exchange *x, enum exchange_wait what, uint64_t most_ms)
 {
     struct upstream *u = x->route->upstream;
     bool             is_again = x->state == EXCHANGE_WAIT && x->wait == what;
     x->turn.is_picky = x->ask.tried_count > 0;
+    if (most_ms && !is_again) most_ms = limit_ms(x, most_ms);
     if (!most_ms) {
         give_up(x, what);
     } else if (!upstream_client_queue(&x->worker->upstreams, u, &x->turn)) {

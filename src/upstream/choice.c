@@ -31,19 +31,19 @@ static bool enter(_Atomic uint32_t *active, uint32_t most)
 
 static bool enter_upstream(struct upstream *u)
 {
-    return !upstream_counts(u) || enter(&u->active, u->settings->limits.requests);
+    return !upstream_counts(u) || enter(&u->load->active, u->settings->limits.requests);
 }
 
 /* Requests in progress, less the one that has just entered. */
 static uint32_t load_without_it(const struct upstream *u)
 {
-    uint32_t active = atomic_load_explicit(&u->active, memory_order_relaxed);
+    uint32_t active = atomic_load_explicit(&u->load->active, memory_order_relaxed);
     return active ? active - 1 : 0;
 }
 
 static void leave_upstream(struct upstream *u)
 {
-    if (upstream_counts(u)) atomic_fetch_sub(&u->active, 1);
+    if (upstream_counts(u)) atomic_fetch_sub(&u->load->active, 1);
 }
 
 static bool is_empty(const struct endpoint_set *set)
@@ -143,7 +143,7 @@ enum upstream_choice upstream_client_choose(struct upstream_client *c, struct up
 void upstream_client_enter(struct upstream *u, struct endpoint *e)
 {
     atomic_fetch_add_explicit(&e->live->active, 1, memory_order_relaxed);
-    if (upstream_counts(u)) atomic_fetch_add_explicit(&u->active, 1, memory_order_relaxed);
+    if (upstream_counts(u)) atomic_fetch_add_explicit(&u->load->active, 1, memory_order_relaxed);
 }
 
 void upstream_client_forget(struct upstream_client *c, struct upstream *u, struct endpoint *e)

@@ -110,11 +110,25 @@ struct upstream *upstream_new(const struct upstream_settings *s, const struct up
     u->keep_alive_ms = b->keep_alive_ms;
     u->limits = b->limits;
     u->peers = mem_zalloc_aligned(alignof(struct upstream_peer), peer_bytes);
+    u->load = mem_zalloc_aligned(alignof(struct upstream_load), sizeof(*u->load));
+    u->load->ref_count = 1;
     take_settings(u, s);
     atomic_init(&u->set, endpoint_set_new(u->balance, &u->balance_config, NULL, 0));
     if (make_tls(u, b, e)) return u;
     upstream_free(u);
     return NULL;
+}
+
+static void load_unref(struct upstream_load *l)
+{
+    if (--l->ref_count == 0) free(l);
+}
+
+void upstream_take_over(struct upstream *u, const struct upstream *previous)
+{
+    load_unref(u->load);
+    u->load = previous->load;
+    u->load->ref_count++;
 }
 
 void upstream_free(struct upstream *u)
@@ -124,6 +138,7 @@ void upstream_free(struct upstream *u)
     free(u->tls);
     endpoint_set_free(atomic_load(&u->set));
     free(u->peers);
+    load_unref(u->load);
     arena_reset(&u->arena);
     free(u);
 }

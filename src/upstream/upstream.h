@@ -38,6 +38,13 @@ struct upstream_peer {
     _Atomic bool     is_nudged;  /* told that there is room, and has not looked yet */
 };
 
+/* Handed on to the upstream that a reload puts in another's place: what runs still counts. */
+struct upstream_load {
+    alignas(64) _Atomic uint32_t active; /* requests in progress, where a bound or the balancer
+                                            asks for it */
+    uint32_t ref_count;                  /* control thread only */
+};
+
 struct upstream {
     const char                     *name;
     struct arena                    arena;
@@ -70,9 +77,8 @@ struct upstream {
 
     struct upstream_peer *peers; /* by worker; control's is the last */
 
-    alignas(64) _Atomic uint32_t active; /* requests in progress, where a bound or the balancer
-                                            asks for it */
-    _Atomic uint32_t queued;             /* requests that wait, all workers */
+    struct upstream_load *load;
+    alignas(64) _Atomic uint32_t queued; /* requests that wait, all workers */
 };
 
 /* What upstream_new() needs beside the settings. */
@@ -93,5 +99,7 @@ static inline bool upstream_counts(const struct upstream *u)
 /* Control thread. Its set is empty. Keeps no pointer to `s`. NULL and *e on failure. */
 struct upstream *upstream_new(const struct upstream_settings *s, const struct upstream_build *b,
                               struct error *e);
+/* `u` takes the place of `previous`, and is not known to any worker yet. */
+void upstream_take_over(struct upstream *u, const struct upstream *previous);
 /* Once no worker knows it any more. Its roster is freed before. */
 void upstream_free(struct upstream *u);

@@ -92,6 +92,24 @@ def test_a_limit_holds_over_all_workers():
             p.close()
 
 
+def test_a_limit_holds_over_a_reload():
+    """What runs at the upstream that a reload replaced still counts."""
+    with Counting() as o, gate_for(o, more="limits: { requests: 1 }") as gate:
+        first, = ask(gate, "/first")
+        until(lambda: o.open == 1, "the first")
+        for i in range(3):
+            assert gate.reload(CONFIG, servers=f'"{o.address}"',
+                               more=f"limits: {{ requests: 1 }}, retries: {i + 3}").returncode == 0
+        second, = ask(gate, "/second")
+        until(lambda: app(gate)["queued"] == 1, "the second to wait")
+        assert o.open == 1
+        o.let(2)
+        assert read_message(first).status == 200 and read_message(second).status == 200
+        assert o.most == 1
+        first.close()
+        second.close()
+
+
 def test_two_servers_have_their_limit_each():
     with Counting(name="a") as a, Counting(name="b") as b, \
             gate_for(a, b, more="limits: { requests_per_server: 1 }") as gate:

@@ -72,7 +72,8 @@ static void without_limits_nothing_is_full(void **state)
         expect_choice(&many[i], UPSTREAM_CHOSEN);
     }
     assert_int_equal(bench_active(&bench, 'x'), 200);
-    assert_int_equal(atomic_load(&bench.rig.now.upstream->active), 0); /* nobody asks for it */
+    assert_int_equal(atomic_load(&bench.rig.now.upstream->load->active),
+                     0); /* nobody asks for it */
     for (size_t i = 0; i < 200; i++) request_end(&many[i]);
 }
 
@@ -84,7 +85,7 @@ static void of_all_requests(void **state)
     expect_choice(&b, UPSTREAM_CHOSEN);
     expect_choice(&c, UPSTREAM_CHOSEN);
     expect_choice(&d, UPSTREAM_BUSY);
-    assert_int_equal(atomic_load(&bench.rig.now.upstream->active), 3);
+    assert_int_equal(atomic_load(&bench.rig.now.upstream->load->active), 3);
     request_leave(&a);
     expect_choice(&d, UPSTREAM_CHOSEN);
     end_all();
@@ -113,7 +114,7 @@ static void turned_away_is_not_counted(void **state)
     expect_choice(&a, UPSTREAM_CHOSEN);
     for (int i = 0; i < 10; i++) expect_choice(&b, UPSTREAM_BUSY);
     assert_int_equal(bench_active(&bench, 'x'), 1);
-    assert_int_equal(atomic_load(&bench.rig.now.upstream->active), 1);
+    assert_int_equal(atomic_load(&bench.rig.now.upstream->load->active), 1);
     end_all();
 }
 

@@ -85,7 +85,7 @@ static void expect_nothing_counted(struct bench *b)
         /* The member's; a set borrows it. */
         assert_int_equal(atomic_load(&e->ref_count), 1);
     }
-    assert_int_equal(atomic_load(&upstream_of(b)->active), 0);
+    assert_int_equal(atomic_load(&upstream_of(b)->load->active), 0);
     assert_int_equal(atomic_load(&upstream_of(b)->queued), 0);
     for (unsigned i = 0; i < SIDES; i++)
         assert_int_equal(atomic_load(&upstream_of(b)->peers[i].waiting_ms), 0);

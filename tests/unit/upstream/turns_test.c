@@ -257,7 +257,7 @@ static void the_last_place_is_one_workers(void **state)
     line_up(&first[1]);
     line_up(&second[1]);
     bench_turn(&bench);
-    assert_int_equal(atomic_load(&bench.rig.now.upstream->active), 2);
+    assert_int_equal(atomic_load(&bench.rig.now.upstream->load->active), 2);
     assert_int_equal(bench_queued(&bench), 2);
     end_all();
 }
@@ -328,10 +328,10 @@ static void the_word_reaches_somebody(void **state)
     request_leave(&first[0]);
     assert_true(is_nudged(1));
     request_end(&second[0]);
-    atomic_fetch_add(&bench.rig.now.upstream->active, 1); /* somebody was faster */
+    atomic_fetch_add(&bench.rig.now.upstream->load->active, 1); /* somebody was faster */
     line_up(&first[1]);
     side_turn(&bench, 0);
-    atomic_fetch_sub(&bench.rig.now.upstream->active, 1);
+    atomic_fetch_sub(&bench.rig.now.upstream->load->active, 1);
     assert_true(request_waits(&first[1]));
     side_turn(&bench, 1);
     assert_true(is_nudged(0));
