@@ -83,6 +83,16 @@ void conf_check_health(struct conf_parser *p, void *base, const struct conf_plac
             fault(p, at, "`Host` does not stand in `headers`: write `host`");
 }
 
+void conf_check_docker(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct docker_daemon_settings *d = base;
+    bool                                 is_tcp = slice_starts_with(d->endpoint, S("tcp://"));
+    if ((d->ca.data || d->cert.data) && !is_tcp)
+        fault(p, at, "`ca`, `cert` and `key` need an `endpoint` of `tcp://`");
+    if (d->key.data && !d->cert.data) fault(p, at, "`key` needs `cert`");
+    if (d->cert.data && !d->ca.data) fault(p, at, "`cert` needs `ca`");
+}
+
 void conf_check_dns(struct conf_parser *p, void *base, const struct conf_place *at)
 {
     const struct dns_settings *d = base;
@@ -246,6 +256,10 @@ static void check_servers(struct conf_parser *p, const struct upstream_settings 
 {
     struct map seen;
     bool       has_primary = u->server_count == 0;
+    if (u->docker && !p->settings->discovery.docker)
+        fault(
+            p, &u->docker->at,
+            "`docker` of an upstream needs `discovery: { docker: true }`, or where the daemon is");
     map_init(&seen);
     for (size_t i = 0; i < u->server_count; i++) {
         struct server_settings *server = &u->servers[i];

@@ -12,6 +12,7 @@ void conf_check_listener_tls(struct conf_parser *p, void *base, const struct con
 void conf_check_upstream_tls(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_balance(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_health(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_docker(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_dns(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_ejection(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *u,

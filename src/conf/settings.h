@@ -160,11 +160,22 @@ struct limit_settings {
     uint32_t streams_per_connection;  /* 128: requests at once on one HTTP/2 connection */
 };
 
+/* An upstream's replicas by their containers. */
+struct docker_settings {
+    struct conf_place at;
+    struct slice      service; /* compose service; or: */
+    struct slice      label;   /* "name" or "name=value" */
+    struct slice      project; /* compose project; unset: any */
+    uint16_t          port;    /* 0: the only one that is exposed */
+    struct slice      network; /* unset: see docs/design/docker.md */
+};
+
 struct upstream_settings {
     struct conf_place              at;
     struct slice                   name;
     struct server_settings        *servers;
     size_t                         server_count;
+    struct docker_settings        *docker; /* NULL: `servers` has them */
     struct balance_settings        balance;
     struct health_check_settings  *health_check; /* NULL: none */
     struct ejection_settings       outlier_ejection;
@@ -275,8 +286,20 @@ struct dns_settings {
     uint64_t         timeout;
 };
 
+/* The daemon that containers are found through. */
+struct docker_daemon_settings {
+    struct conf_place at;
+    struct slice      endpoint;      /* unix:///path, tcp://host:port */
+    struct slice      ca, cert, key; /* paths; of tcp:// with TLS */
+    struct slice      network;  /* that containers are reached over, where they are in several */
+    uint64_t          refresh;  /* a whole list so often */
+    uint64_t          drain;    /* how long a container may take to end after `kill` */
+    struct slice      snapshot; /* path, or unset */
+};
+
 struct discovery_settings {
-    struct dns_settings dns;
+    struct dns_settings            dns;
+    struct docker_daemon_settings *docker; /* NULL: none */
 };
 
 struct metrics_settings {

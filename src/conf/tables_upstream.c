@@ -55,6 +55,65 @@ static const struct conf_section server_section = {
     .has_place = true,
 };
 
+static const struct conf_row docker_rows[] = {
+    { .key = "service",
+      .type = &conf_text,
+      .min = 1,
+      .max = 256,
+      CONF_FIELD(docker_settings, service),
+      .flags = CONF_ONE_OF,
+      .doc = "Name of the compose service.",
+      .example = "herald-backend" },
+    { .key = "label",
+      .type = &conf_text,
+      .min = 1,
+      .max = 512,
+      CONF_FIELD(docker_settings, label),
+      .flags = CONF_ONE_OF,
+      .doc = "A label that they have, or a label and its value.",
+      .example = "role=api" },
+    { .key = "project",
+      .type = &conf_text,
+      .min = 1,
+      .max = 256,
+      CONF_FIELD(docker_settings, project),
+      .preset_doc = "any",
+      .doc = "Name of the compose project.",
+      .example = "herald" },
+    { .key = "port",
+      .type = &conf_count,
+      .min = 1,
+      .max = 65535,
+      CONF_FIELD(docker_settings, port),
+      .preset_doc = "the only one that is exposed",
+      .doc = "Port that they listen on.",
+      .example = "8000" },
+    { .key = "network",
+      .type = &conf_text,
+      .min = 1,
+      .max = 256,
+      CONF_FIELD(docker_settings, network),
+      .preset_doc = "one that is shared with the gateway, or the only one",
+      .doc = "Network that they are reached over.",
+      .example = "herald_default" },
+    { 0 },
+};
+
+static const struct conf_section docker_section = {
+    .title = "upstreams.NAME.docker",
+    .what = "`docker` of an upstream",
+    .intro = "Containers of a compose service, or with a label, of the daemon in "
+             "`discovery.docker`. A container's own labels `wharfgate.port`, `wharfgate.network` "
+             "and `wharfgate.weight` count more than what stands here.",
+    .example = "discovery: { docker: true }\n"
+               "upstreams:\n"
+               "  backend:\n"
+               "    docker: { service: herald-backend, port: 8000 }\n",
+    .size = sizeof(struct docker_settings),
+    .rows = docker_rows,
+    .has_place = true,
+};
+
 static const struct conf_row upstream_tls_rows[] = {
     { .key = "verify",
       .type = &conf_bool,
@@ -133,8 +192,14 @@ static const struct conf_row upstream_rows[] = {
       .shape = CONF_LIST,
       .section = &server_section,
       CONF_ITEMS(upstream_settings, servers, server_count),
-      .flags = CONF_REQUIRED | CONF_NOT_EMPTY,
+      .flags = CONF_ONE_OF | CONF_NOT_EMPTY,
       .doc = "The replicas. A name is looked up again and again; `discovery` says how." },
+    { .key = "docker",
+      .shape = CONF_OPTIONAL,
+      .section = &docker_section,
+      CONF_FIELD(upstream_settings, docker),
+      .flags = CONF_ONE_OF,
+      .doc = "The replicas are containers, as they come and go." },
     { .key = "balance",
       .shape = CONF_INLINE,
       .section = &conf_balance_section,
@@ -245,7 +310,6 @@ static const struct conf_row upstream_rows[] = {
       .preset_doc = "the client's",
       .doc = "`Host` that the servers see.",
       .example = "backend.internal" },
-    { .key = "docker", .shape = CONF_LATER },
     { 0 },
 };
 

@@ -47,6 +47,7 @@ extern const struct conf_type conf_key;
 extern const struct conf_type conf_cookie_name;
 extern const struct conf_type conf_dns_name;
 extern const struct conf_type conf_dns_server;
+extern const struct conf_type conf_docker_endpoint;
 extern const struct conf_type conf_request_target;
 
 /* tables.c */

@@ -270,6 +270,33 @@ const struct conf_type conf_dns_server = {
     .write = conf_write_text,
 };
 
+/* ---- Docker ---- */
+
+/* "unix:///var/run/docker.sock", "tcp://10.0.0.2:2376", as DOCKER_HOST has them. A path fits into
+ * struct sockaddr_un. */
+static bool read_docker_endpoint(struct conf_parser *p, const struct conf_row *row,
+                                 struct slice text, void *field, struct error *e)
+{
+    (void)row;
+    if (slice_starts_with(text, S("http://")) || slice_starts_with(text, S("https://")))
+        p->hint = S("write `tcp://`; TLS it is with `ca`");
+    if (slice_starts_with(text, S("unix:///")) && text.len > 8 && text.len - 7 < 108)
+        return conf_store_text(p, text, field);
+    if (!slice_starts_with(text, S("tcp://"))) return false;
+    const char *wrong = value_address_fault(slice_from(text, 6), true);
+    if (wrong) return error_set(e, "%s", wrong);
+    return conf_store_text(p, text, field);
+}
+
+const struct conf_type conf_docker_endpoint = {
+    .label = "endpoint",
+    .expected = "`unix:///path` or `tcp://host:port`",
+    .json = "\"string\"",
+    .pattern = "unix:///.+|tcp://.+:[0-9]+",
+    .read = read_docker_endpoint,
+    .write = conf_write_text,
+};
+
 /* ---- checks ---- */
 
 static bool read_request_target(struct conf_parser *p, const struct conf_row *row,
