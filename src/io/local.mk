@@ -10,6 +10,8 @@ src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
 	src/io/dns.c src/io/dns.h src/io/dns_channel.c src/io/dns_channel.h \
 	src/io/dns_lookup.c src/io/dns_lookup.h src/io/dns_records.c src/io/dns_records.h \
 	src/io/dns_srv.c src/io/dns_srv.h \
+	src/io/http_channel.c src/io/http_channel.h src/io/http_client.c src/io/http_client.h \
+	src/io/http_trouble.c src/io/http_trouble.h \
 	src/io/listener.c src/io/listener.h \
 	src/io/loop.c src/io/loop.h \
 	src/io/mailbox.c src/io/mailbox.h \
