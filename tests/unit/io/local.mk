@@ -42,3 +42,6 @@ tests_unit_io_digest_test_SOURCES = tests/unit/io/digest_test.c
 check_PROGRAMS += tests/unit/io/dns_fault_test
 tests_unit_io_dns_fault_test_SOURCES = tests/unit/io/dns_fault_test.c tests/unit/io/dns_server.c \
 	tests/unit/io/dns_server.h $(CONN_TEST_HELPERS)
+HTTP_TEST_HELPERS = tests/unit/io/http_probe.c tests/unit/io/http_probe.h $(CONN_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/http_client_test
+tests_unit_io_http_client_test_SOURCES = tests/unit/io/http_client_test.c $(HTTP_TEST_HELPERS)
