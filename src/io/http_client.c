@@ -43,7 +43,7 @@ struct http_call {
     struct curl_slist   *headers;
     struct http_call_ops ops;
     void                *arg;
-    char                *place; /* of the server, for people */
+    char                *place, *ca, *cert, *key; /* for people */
     size_t               body_max;
     size_t               body_bytes; /* so far */
     struct buffer        head;       /* lines of the response's head, not told yet */
@@ -180,6 +180,9 @@ static void free_call(struct http_call *c)
     buffer_reset(&c->head);
     buffer_reset(&c->data);
     free(c->place);
+    free(c->ca);
+    free(c->cert);
+    free(c->key);
     free(c);
 }
 
@@ -205,6 +208,14 @@ static const char *place_of(const struct http_endpoint *e)
     const char *authority = strstr(e->base, "://");
     if (e->unix_socket) return e->unix_socket;
     return authority ? authority + 3 : e->base;
+}
+
+static void keep_names(struct http_call *c, const struct http_endpoint *e)
+{
+    c->place = mem_strdup(place_of(e));
+    c->ca = e->ca ? mem_strdup(e->ca) : NULL;
+    c->cert = e->cert ? mem_strdup(e->cert) : NULL;
+    c->key = e->key ? mem_strdup(e->key) : NULL;
 }
 
 static void set_url(struct http_call *c, const struct http_call_options *o)
@@ -282,16 +293,19 @@ struct http_call *http_call_start(struct http_client *h, const struct http_call_
                                   const struct http_call_ops *ops, void *arg)
 {
     struct http_call *c = mem_zalloc(sizeof(*c));
-    c->client = h;
     c->easy = curl_easy_init();
     if (!c->easy) abort();
+    c->client = h;
     c->ops = *ops;
     c->arg = arg;
     c->body_max = o->body_max;
-    c->place = mem_strdup(place_of(o->endpoint));
+    keep_names(c, o->endpoint);
     c->trouble = (struct http_trouble){ .easy = c->easy,
                                         .place = c->place,
                                         .text = c->text,
+                                        .ca = c->ca,
+                                        .cert = c->cert,
+                                        .key = c->key,
                                         .connect_ms = o->connect_ms,
                                         .total_ms = o->total_ms,
                                         .is_unix = o->endpoint->unix_socket != NULL };

@@ -5,8 +5,11 @@
 #include "io/http_trouble.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WORDS_MAX = 256 };
 
@@ -67,17 +70,22 @@ static void put_tls_reason(char to[WORDS_MAX], const char *text)
     if (end) *end = '\0';
 }
 
+static const char *after(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(text, prefix, len) == 0 ? text + len : text;
+}
+
 static void tell_tls(const struct http_trouble *t, struct error *e)
 {
-    static const char prefix[] = "SSL certificate problem: ";
-    char              words[WORDS_MAX];
+    char words[WORDS_MAX];
     if (t->code != CURLE_PEER_FAILED_VERIFICATION) {
         put_tls_reason(words, t->text);
         error_set(e, "cannot connect to %s: TLS: %s", t->place, words);
         return;
     }
-    size_t skip = strncmp(t->text, prefix, sizeof(prefix) - 1) == 0 ? sizeof(prefix) - 1 : 0;
-    put_words(words, t->text + skip);
+    const char *reason = after(t->text, "SSL certificate problem: ");
+    put_words(words, after(reason, "SSL: "));
     error_set(e, "cannot connect to %s: its certificate is not accepted: %s", t->place, words);
 }
 
@@ -95,6 +103,25 @@ static void tell_break(const struct http_trouble *t, struct error *e)
         error_set(e, "the connection broke off%s",
                   t->has_head ? "" : " before there was an answer");
     }
+}
+
+/* libcurl names some of the files in some of its texts. */
+static void tell_files(const struct http_trouble *t, struct error *e)
+{
+    const char *const files[] = { t->ca, t->cert, t->key };
+    char              words[WORDS_MAX];
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (!files[i] || faccessat(AT_FDCWD, files[i], R_OK, AT_EACCESS) == 0) continue;
+        put_words(words, strerror(errno));
+        error_set(e, "cannot read %s: %s", files[i], words);
+        return;
+    }
+    put_tls_reason(words, t->text);
+    if (t->code == CURLE_SSL_CERTPROBLEM)
+        error_set(e, "the client certificate in %s with the key in %s is of no use: %s",
+                  t->cert ? t->cert : "no file", t->key ? t->key : "no file", words);
+    else
+        error_set(e, "there is no certificate of an authority in %s", t->ca ? t->ca : "no file");
 }
 
 static void tell_unknown_name(const struct http_trouble *t, struct error *e)
@@ -117,6 +144,8 @@ void http_trouble_tell(const struct http_trouble *t, struct error *e)
     case CURLE_RECV_ERROR: tell_break(t, e); break;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR: tell_tls(t, e); break;
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE: tell_files(t, e); break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: error_set(e, "the answer is not HTTP: %s", words); break;
     default: error_set(e, "%s", words);

@@ -14,8 +14,9 @@
 struct http_trouble {
     CURL       *easy;
     CURLcode    code;
-    const char *place; /* of the server: "10.0.0.2:2376", "/run/docker.sock" */
-    const char *text;  /* CURLOPT_ERRORBUFFER's */
+    const char *place;           /* of the server: "10.0.0.2:2376", "/run/docker.sock" */
+    const char *text;            /* CURLOPT_ERRORBUFFER's */
+    const char *ca, *cert, *key; /* files; may be NULL */
     uint64_t    connect_ms, total_ms;
     bool        is_unix;
     bool        has_head;

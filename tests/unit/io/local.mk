@@ -45,3 +45,6 @@ tests_unit_io_dns_fault_test_SOURCES = tests/unit/io/dns_fault_test.c tests/unit
 HTTP_TEST_HELPERS = tests/unit/io/http_probe.c tests/unit/io/http_probe.h $(CONN_TEST_HELPERS)
 check_PROGRAMS += tests/unit/io/http_client_test
 tests_unit_io_http_client_test_SOURCES = tests/unit/io/http_client_test.c $(HTTP_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/http_client_tls_test
+tests_unit_io_http_client_tls_test_SOURCES = tests/unit/io/http_client_tls_test.c \
+	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h $(HTTP_TEST_HELPERS)
