@@ -443,16 +443,26 @@ static void test_cancel_while_waiting(void **state)
 
 static const char whole[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\nhello";
 
+static const char half[] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nA: b\r\n\r\nhello";
+
+static void expect_closed(int fd)
+{
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+}
+
 static void cancel_within(struct bench *t, enum http_moment when, unsigned heads, unsigned data)
 {
     t->a = (struct http_probe){ .cancels = when };
     int fd = begin(t);
-    put(fd, whole);
+    put(fd, when == ON_DONE ? whole : half);
     for (int i = 0; i < 10; i++) loop_turn(t->loop, 10);
     assert_int_equal(t->a.head_count, heads);
     assert_int_equal(t->a.data_count, data);
     assert_int_equal(t->a.done_count, when == ON_DONE);
-    if (when != ON_DONE) assert_true(t->a.fields.len > 0);
+    if (when != ON_DONE) expect_closed(fd);
+    if (when == ON_FIELD)
+        assert_true(slice_eq(buffer_slice(&t->a.fields), S("Content-Length=9\n")));
     close(fd);
     probe_forget(&t->a);
 }
@@ -464,6 +474,22 @@ static void test_cancel_within_callbacks(void **state)
     cancel_within(t, ON_HEAD, 1, 0);
     cancel_within(t, ON_DATA, 1, 1);
     cancel_within(t, ON_DONE, 1, 1);
+}
+
+/* All end in one go; each that is told so cancels the one after it. */
+static void test_cancel_of_others_that_have_news(void **state)
+{
+    static struct http_probe probes[8];
+    struct bench            *t = *state;
+    memset(probes, 0, sizeof(probes));
+    t->options.total_ms = 300;
+    for (size_t i = 0; i < 8; i++) {
+        if (i % 2 == 0) probes[i].victim = &probes[i + 1];
+        probe_start(&probes[i], t->client, &t->options);
+    }
+    for (size_t i = 0; i < 8; i += 2) turn_until(t->loop, &probes[i].done_count, 1);
+    for (int i = 0; i < 10; i++) loop_turn(t->loop, 10);
+    for (size_t i = 1; i < 8; i += 2) assert_int_equal(probes[i].done_count, 0);
 }
 
 static void test_client_is_freed_within_callbacks(void **state)
@@ -640,6 +666,7 @@ int main(void)
         TEST(test_cancel_before_anything_happens),
         TEST(test_cancel_while_waiting),
         TEST(test_cancel_within_callbacks),
+        TEST(test_cancel_of_others_that_have_news),
         TEST(test_client_is_freed_within_callbacks),
         TEST(test_client_is_freed_with_calls_running),
         TEST(test_next_call_from_within_on_done),

@@ -65,6 +65,7 @@ static void on_done(struct http_call *c, const char *trouble, void *arg)
     p->done_count++;
     snprintf(p->trouble, sizeof(p->trouble), "%s", trouble ? trouble : "");
     if (p->next) probe_start(p->after, p->client, p->next);
+    if (p->victim) probe_cancel(p->victim);
     act(p, ON_DONE);
     p->call = NULL;
 }

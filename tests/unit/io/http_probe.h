@@ -23,8 +23,9 @@ struct http_probe {
 
     /* Knobs. */
     enum http_moment                cancels, frees_client;
-    const struct http_call_options *next;  /* started at on_done */
-    struct http_probe              *after; /* by that one */
+    const struct http_call_options *next;   /* started at on_done */
+    struct http_probe              *after;  /* by that one */
+    struct http_probe              *victim; /* cancelled at on_done, when it still runs */
 };
 
 void probe_start(struct http_probe *p, struct http_client *h, const struct http_call_options *o);
