@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += \
-	src/discovery/servers.c src/discovery/servers.h
+	src/discovery/servers.c src/discovery/servers.h \
+	src/discovery/json.c src/discovery/json.h \
+	src/discovery/docker_json.c src/discovery/docker_json.h src/discovery/docker_event.c
