@@ -81,13 +81,17 @@ static bool read_container_event(struct docker_event *event, struct slice action
     return true;
 }
 
-/* Its subject is the network; which container, an attribute tells. */
+/* Docker: the network is the subject, an attribute tells the container. Podman: the container is
+ * the subject. */
 static bool read_network_event(struct docker_event *event, struct slice action,
                                const json_t *attributes, struct error *e)
 {
+    struct slice container;
+    if (!json_get_text(attributes, "container", &container, e)) return false;
     if (slice_eq(action, S("connect")) || slice_eq(action, S("disconnect")))
         event->action = DOCKER_ACTION_CHANGE;
-    return json_get_text(attributes, "container", &event->id, e);
+    if (container.len) event->id = container;
+    return true;
 }
 
 static bool read_time(struct docker_event *event, const json_t *root, struct error *e)

@@ -17,21 +17,24 @@ struct docker_surroundings {
 };
 
 struct docker_choice {
-    bool              is_member; /* its labels fit the upstream */
-    bool              is_usable; /* else it is in quarantine, `why` says so */
-    struct address    address;   /* with its port */
-    struct slice      identity;  /* container id, network, address */
-    struct slice      text;      /* "10.0.0.7:8000 web-1" */
+    bool              is_member; /* its labels fit the upstream; else all of this is unset */
+    bool              is_usable;
+    bool              is_in_quarantine; /* somebody must mend it: `why` says what and how */
+    struct address    address;          /* with its port */
+    struct slice      identity;         /* container id, network id, address and port */
+    struct slice      text;             /* "10.0.0.7:8000 web-1" */
     uint32_t          weight;
     bool              is_backup;
     enum source_state state;
     struct slice      state_reason;
     struct slice      network, network_why; /* "the only one", "label wharfgate.network" */
     struct slice      port_why;
-    struct slice      why; /* in quarantine: what is wrong and what to do */
+    struct slice      why; /* not usable: what is wrong and what to do; or "exited" */
 };
 
-/* Texts are in `arena`. `is_killed`: a kill with its stop signal was seen. */
+/* Texts are in `arena`, or are the container's. `is_killed`: a kill with its stop signal was seen.
+ * A member that is neither usable nor in quarantine is not there: it does not run, has no address
+ * yet, or is taken out by wharfgate.enable. */
 void docker_choose(const struct docker_container *c, bool is_killed,
                    const struct docker_settings *upstream, const struct docker_surroundings *s,
                    struct arena *arena, struct docker_choice *choice);

@@ -2,4 +2,6 @@
 src_libwharfgate_a_SOURCES += \
 	src/discovery/servers.c src/discovery/servers.h \
 	src/discovery/json.c src/discovery/json.h \
-	src/discovery/docker_json.c src/discovery/docker_json.h src/discovery/docker_event.c
+	src/discovery/docker_json.c src/discovery/docker_json.h src/discovery/docker_event.c \
+	src/discovery/docker_labels.c src/discovery/docker_labels.h \
+	src/discovery/docker_pick.c src/discovery/docker_pick.h
