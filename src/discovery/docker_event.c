@@ -6,6 +6,8 @@
 
 #include "discovery/json.h"
 
+enum { SIGNAL_MAX = 64 };
+
 /* Decimal digits alone, at most `max`. */
 static bool parse_number(struct slice text, unsigned max, unsigned *to)
 {
@@ -65,16 +67,16 @@ static bool read_action(struct docker_event *event, struct slice action, const j
 static bool read_container_event(struct docker_event *event, struct slice action,
                                  const json_t *root, const json_t *attributes, struct error *e)
 {
-    struct slice signal, code, podman_code;
+    struct slice signal, code;
     unsigned     number;
     if (!read_action(event, action, root, attributes, e) ||
         !json_get_text(attributes, "name", &event->name, e) ||
         !json_get_text(attributes, "signal", &signal, e) ||
-        !json_get_text(attributes, "exitCode", &code, e) ||
-        !json_get_text(attributes, "containerExitCode", &podman_code, e))
+        !json_get_text(attributes, "exitCode", &code, e))
         return false;
-    if (parse_number(signal, 64, &number)) event->signal = (int)number;
-    if (parse_number(code.len ? code : podman_code, UINT8_MAX, &number))
+    if (event->action == DOCKER_ACTION_KILL && parse_number(signal, SIGNAL_MAX, &number))
+        event->signal = (int)number;
+    if (event->action == DOCKER_ACTION_DIE && parse_number(code, UINT8_MAX, &number))
         event->exit_code = (int)number;
     if (!event->id.len && event->action != DOCKER_ACTION_OTHER)
         return error_set(e, "an event of a container that it does not name");

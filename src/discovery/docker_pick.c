@@ -59,7 +59,7 @@ static const char *quoted(struct pick *p, struct slice text)
 static const char *network_names(struct pick *p)
 {
     const struct docker_container *c = p->container;
-    struct slice                   text = { 0 };
+    struct slice                   text = S("");
     for (size_t i = 0; i < c->network_count && i < SHOWN_NAMES; i++)
         text = arena_printf(p->arena, "%.*s%s%s", SLICE_ARG(text), i ? ", " : "",
                             quoted(p, c->networks[i].name));
@@ -70,7 +70,7 @@ static const char *network_names(struct pick *p)
 static const char *port_numbers(struct pick *p)
 {
     const struct docker_container *c = p->container;
-    struct slice                   text = { 0 };
+    struct slice                   text = S("");
     for (size_t i = 0; i < c->port_count && i < SHOWN_NAMES; i++)
         text = arena_printf(p->arena, "%.*s%s%u", SLICE_ARG(text), i ? ", " : "", c->ports[i]);
     if (c->port_count > SHOWN_NAMES) text = arena_printf(p->arena, "%.*s, ...", SLICE_ARG(text));
