@@ -16,6 +16,7 @@ FUZZ_TARGETS += uri
 FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
 FUZZ_TARGETS += dns_srv
+FUZZ_TARGETS += docker_json
 
 # ---- how they are built ----
 

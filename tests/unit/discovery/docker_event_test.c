@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events out of the engine's JSON: what Docker and Podman really told, and what
+ * Events out of the engine's JSON, and its version: what Docker and Podman really told, and what
  * is refused.
  */
 #include <setjmp.h>
@@ -234,6 +234,22 @@ static void odd_numbers_are_not_told(void **state)
     }
 }
 
+static void reads_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned    version;
+    } rows[] = {
+        { "1.24", 124 }, { "1.41", 141 }, { "1.52", 152 }, { "2.0", 200 }, { "1.9", 109 },
+        { "", 0 },       { "1", 0 },      { "1.", 0 },     { ".4", 0 },    { "1.41 ", 0 },
+        { "1.x", 0 },    { "1.100", 0 },  { "-1.4", 0 },   { "1.4.1", 0 }, { "1.99999999999", 0 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(docker_parse_version(slice_of(rows[i].text)), rows[i].version);
+    assert_int_equal(docker_parse_version((struct slice){ 0 }), 0);
+}
+
 static int forget(void **state)
 {
     (void)state;
@@ -251,6 +267,7 @@ int main(void)
         cmocka_unit_test_teardown(knows_actions, forget),
         cmocka_unit_test_teardown(refuses_events, forget),
         cmocka_unit_test_teardown(odd_numbers_are_not_told, forget),
+        cmocka_unit_test_teardown(reads_versions, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,7 @@ static void hints_at_misspelt_labels(void **state)
         { "wharfgates.x", "" },
         { "app", NULL },
         { "traefik.port", NULL },
+        { "wharfie.port", NULL },
         { "wharf.port", NULL },
         { "com.docker.compose.service", NULL },
         { "", NULL },

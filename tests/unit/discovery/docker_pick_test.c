@@ -205,6 +205,7 @@ static void network_in_order(void **state)
 {
     (void)state;
     const struct docker_container gateway = made_container("", "'edge':{'NetworkID':'n2'}", RUNS);
+    const struct docker_container blank = made_container("", "'edge':{'NetworkID':''}", RUNS);
     const struct docker_container bridge = made_container("", "'edge':{'NetworkID':'n9'}", RUNS);
     static const struct docker_settings in_front = { .label = SLICE("app"),
                                                      .network = SLICE("front") };
@@ -227,6 +228,8 @@ static void network_in_order(void **state)
         { "", FRONT "," BACK, &app, &bridge, S(""), "", "" },
         { "", "'a':{'IPAddress':'10.0.0.1'},'b':{'IPAddress':'10.0.0.2'}", &app, &gateway, S(""),
           "", "" },
+        { "", "'a':{'IPAddress':'10.0.0.1'},'b':{'IPAddress':'10.0.0.2'}", &app, &blank, S(""), "",
+          "" },
         { "", "'six':{'GlobalIPv6Address':'fd00::7'}", &app, NULL, S(""), "[fd00::7]:80",
           "the only one" },
     };
