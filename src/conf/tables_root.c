@@ -404,7 +404,7 @@ static const struct conf_row docker_rows[] = {
     { 0 },
 };
 
-static const struct conf_section docker_section = {
+const struct conf_section conf_docker_daemon_section = {
     .title = "discovery.docker",
     .what = "`docker`",
     .intro =
@@ -426,7 +426,7 @@ static const struct conf_row discovery_rows[] = {
       .doc = "Names in the DNS." },
     { .key = "docker",
       .shape = CONF_OPTIONAL,
-      .section = &docker_section,
+      .section = &conf_docker_daemon_section,
       CONF_FIELD(discovery_settings, docker),
       .flags = CONF_SWITCH,
       .preset_doc = "none",

@@ -67,7 +67,8 @@ extern const struct conf_section conf_route_section;
 extern const struct conf_section conf_match_section;
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
-extern const struct conf_section conf_dns_section; /* discovery.dns */
+extern const struct conf_section conf_dns_section;           /* discovery.dns */
+extern const struct conf_section conf_docker_daemon_section; /* discovery.docker */
 extern const struct conf_section conf_root_section;
 
 /* Does the status fit a text that conf_status has read? */

@@ -250,6 +250,8 @@ static void reset(struct gate *g)
     for (unsigned i = 0; g->loop && i < 3; i++) loop_turn(g->loop, 0);
     if (g->prober.loop) prober_reset(&g->prober);
     if (g->loop) mailbox_reset(&g->mailbox);
+    docker_free(g->docker);
+    http_client_free(g->http);
     dns_free(g->dns);
     access_log_free(g->access);
     crew_reset(&g->crew);

@@ -105,6 +105,8 @@ void gate_put_status(struct gate *g, struct buffer *to)
     put_admin(g, to);
     buffer_puts(to, ",\"upstreams\":");
     gate_put_upstreams(g, to);
+    buffer_puts(to, ",\"docker\":");
+    gate_put_docker(g, to);
     buffer_puts(to, ",\"reloads\":");
     put_reloads(g, to);
     buffer_printf(to, ",\"stopping\":%s}\n", g->stop_count ? "true" : "false");

@@ -72,7 +72,32 @@ static void put_member(struct buffer *to, const struct member *m)
     buffer_put_char(to, '}');
 }
 
-static void put_upstream(struct buffer *to, const struct upstream *u)
+struct quarantine {
+    struct buffer *to;
+    size_t         count;
+};
+
+static void put_quarantined(void *arg, struct slice name, struct slice why)
+{
+    struct quarantine *q = arg;
+    buffer_puts(q->to, q->count++ ? ",{\"container\":" : "{\"container\":");
+    buffer_put_json(q->to, name);
+    buffer_puts(q->to, ",\"reason\":");
+    buffer_put_json(q->to, why);
+    buffer_put_char(q->to, '}');
+}
+
+/* Containers that would be its endpoints, and cannot be used. */
+static void put_quarantine(struct gate *g, struct buffer *to, const struct upstream *u)
+{
+    struct quarantine q = { to, 0 };
+    if (!u->settings->docker || !g->docker) return;
+    buffer_puts(to, ",\"quarantine\":[");
+    docker_each_quarantined(g->docker, u->roster, put_quarantined, &q);
+    buffer_put_char(to, ']');
+}
+
+static void put_upstream(struct gate *g, struct buffer *to, const struct upstream *u)
 {
     const struct roster *r = u->roster;
     const char          *separator = "";
@@ -91,7 +116,9 @@ static void put_upstream(struct buffer *to, const struct upstream *u)
         put_member(to, container_of(it, struct member, link));
         separator = ",";
     }
-    buffer_puts(to, "]}");
+    buffer_put_char(to, ']');
+    put_quarantine(g, to, u);
+    buffer_put_char(to, '}');
 }
 
 void gate_put_upstreams(struct gate *g, struct buffer *to)
@@ -101,9 +128,34 @@ void gate_put_upstreams(struct gate *g, struct buffer *to)
         if (i) buffer_put_char(to, ',');
         /* Whoever reads that an endpoint is ready may count on it. */
         roster_flush(g->current->upstreams[i]->roster);
-        put_upstream(to, g->current->upstreams[i]);
+        put_upstream(g, to, g->current->upstreams[i]);
     }
     buffer_put_char(to, ']');
+}
+
+void gate_put_docker(struct gate *g, struct buffer *to)
+{
+    if (!g->docker) {
+        buffer_puts(to, "null");
+        return;
+    }
+    struct docker_status s = docker_status(g->docker);
+    buffer_puts(to, "{\"endpoint\":");
+    buffer_put_json(to, slice_of(s.endpoint));
+    buffer_printf(to, ",\"connected\":%s,\"snapshot\":%s", s.is_connected ? "true" : "false",
+                  s.is_from_snapshot ? "true" : "false");
+    put_text(to, "trouble", s.trouble ? s.trouble : "");
+    if (s.version)
+        buffer_printf(to, ",\"api\":\"%u.%u\"", s.version / 100, s.version % 100);
+    else
+        buffer_puts(to, ",\"api\":null");
+    if (s.listed_us)
+        buffer_printf(to, ",\"listed\":%.3f", (double)s.listed_us / 1e6);
+    else
+        buffer_puts(to, ",\"listed\":null");
+    buffer_printf(to, ",\"containers\":%zu,\"events\":%llu,\"lists\":%llu,\"reconnects\":%llu}",
+                  s.container_count, (unsigned long long)s.event_count,
+                  (unsigned long long)s.list_count, (unsigned long long)s.reconnect_count);
 }
 
 /* ---- metrics of endpoints ---- */

@@ -59,6 +59,22 @@ static void put_process(struct gate *g, struct buffer *to)
             "Worker processes that died since the supervisor started.", g->options.crash_count);
 }
 
+static void put_docker(struct gate *g, struct buffer *to)
+{
+    if (!g->docker) return;
+    struct docker_status s = docker_status(g->docker);
+    put_one(to, "wharfgate_docker_connected", "gauge", "Do the daemon's events come in? 1 or 0.",
+            s.is_connected);
+    put_one(to, "wharfgate_docker_listed_timestamp_seconds", "gauge",
+            "When the list of containers that is known was made; 0: none.",
+            (uint64_t)s.listed_us / 1000000);
+    put_one(to, "wharfgate_docker_events_total", "counter", "Events of the daemon.", s.event_count);
+    put_one(to, "wharfgate_docker_lists_total", "counter", "Lists of containers taken up.",
+            s.list_count);
+    put_one(to, "wharfgate_docker_reconnects_total", "counter",
+            "Connections to the daemon that ended or could not be made.", s.reconnect_count);
+}
+
 static void put_access_log(struct gate *g, struct buffer *to)
 {
     struct access_log_counts c = { 0 };
@@ -140,4 +156,5 @@ void gate_put_metrics(struct gate *g, struct buffer *to)
     put_access_log(g, to);
     put_certificates(g, to);
     put_rate_limits(g, to);
+    put_docker(g, to);
 }

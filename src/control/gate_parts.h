@@ -6,6 +6,7 @@
 
 #include "control/gate.h"
 #include "control/prober.h"
+#include "discovery/docker.h"
 #include "io/dns.h"
 
 struct reload_record {
@@ -32,6 +33,8 @@ struct gate {
     struct file_watch    watch;
     struct expiries      certificates;
     struct dns          *dns; /* from the first configuration on */
+    struct http_client  *http;
+    struct docker       *docker; /* from the first configuration on that has it */
     struct prober        prober;
     struct reload_record reloads;
     uint64_t             generation;
@@ -73,6 +76,7 @@ void gate_put_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_endpoints.c ---- */
 void gate_put_upstreams(struct gate *g, struct buffer *to);
+void gate_put_docker(struct gate *g, struct buffer *to);
 void gate_put_endpoint_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_upstreams.c ---- */
@@ -82,6 +86,9 @@ void gate_end_upstream(void *gate, struct upstream *u);
 /* After a plan was published, and now and then: those that it does not name rest, once no
  * request waits for them. */
 void gate_settle_upstreams(struct gate *g);
+/* Before a plan is built that may name containers; and once it serves. */
+void gate_prepare_docker(struct gate *g, const struct settings *s);
+void gate_configure_docker(struct gate *g, const struct settings *s);
 bool gate_configure_dns(struct gate *g, const struct dns_settings *s, struct error *e);
 
 /* ---- gate_logs.c ---- */

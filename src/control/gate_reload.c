@@ -241,6 +241,7 @@ static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
     g->generation = p->generation;
     publish(g, p);
     gate_settle_upstreams(g);
+    gate_configure_docker(g, p->settings);
     if (is_elsewhere) move_dns(g, p->settings);
     gate_apply_log_level(g, p->settings);
     return true;
@@ -256,6 +257,7 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
         settings_free(s);
         return NULL;
     }
+    gate_prepare_docker(g, s);
     if (!is_start(cause)) conf_report_restart(g->current->settings, s, report);
     g->maker.reads_kept = cause == RELOAD_KEPT;
     /* In another's place a new file that is expired does not replace a good one either. */

@@ -12,9 +12,10 @@
 
 /* The roster's `arg`. */
 struct keeper {
-    struct gate    *gate;
-    struct servers *servers; /* NULL: at rest */
-    bool            was_in_panic;
+    struct gate          *gate;
+    struct servers       *servers; /* of these, the one that it has; both NULL: at rest */
+    struct docker_follow *follow;
+    bool                  was_in_panic;
 };
 
 static struct keeper *keeper_of(const struct roster *r)
@@ -134,11 +135,31 @@ static void on_suspect(struct upstream *u)
 
 /* ---- life ---- */
 
+static bool is_at_rest(const struct keeper *k)
+{
+    return !k->servers && !k->follow;
+}
+
+static void begin_source(struct keeper *k, struct roster *r)
+{
+    if (r->upstream->settings->docker)
+        k->follow = docker_follow(k->gate->docker, r);
+    else
+        k->servers = servers_new(r, k->gate->dns);
+}
+
+static void end_source(struct keeper *k)
+{
+    servers_free(k->servers);
+    docker_unfollow(k->follow);
+    k->servers = NULL;
+    k->follow = NULL;
+}
+
 static void rest(struct upstream *u)
 {
     struct keeper *k = keeper_of(u->roster);
-    servers_free(k->servers);
-    k->servers = NULL;
+    end_source(k);
     roster_freeze(u->roster, true);
     LIST_EACH (it, &u->roster->members)
         prober_stop(&k->gate->prober, container_of(it, struct member, link));
@@ -150,7 +171,7 @@ static void resume(struct upstream *u)
     roster_freeze(u->roster, false);
     LIST_EACH (it, &u->roster->members)
         prober_start(&k->gate->prober, container_of(it, struct member, link));
-    k->servers = servers_new(u->roster, k->gate->dns);
+    begin_source(k, u->roster);
 }
 
 static const struct roster *find_previous(const struct gate *g, const char *name)
@@ -172,7 +193,7 @@ void gate_begin_upstream(void *gate, struct upstream *u)
     if (previous) upstream_take_over(u, previous->upstream);
     prober_adopt(&g->prober, u);
     roster_new(u, g->loop, &g->mailbox, &roster_ops, k, previous);
-    k->servers = servers_new(u->roster, g->dns);
+    begin_source(k, u->roster);
     roster_flush(u->roster);
 }
 
@@ -180,7 +201,7 @@ void gate_end_upstream(void *gate, struct upstream *u)
 {
     struct gate   *g = gate;
     struct keeper *k = keeper_of(u->roster);
-    servers_free(k->servers);
+    end_source(k);
     roster_free(u->roster);
     prober_release(&g->prober, u);
     free(k);
@@ -197,16 +218,31 @@ static void settle(void *arg, struct registry_item *item)
 {
     struct gate     *g = arg;
     struct upstream *u = item->object;
-    bool             is_at_rest = !keeper_of(u->roster)->servers;
+    bool             rests = is_at_rest(keeper_of(u->roster));
     bool             is_current = plan_has(g->current, u);
-    if (is_current && is_at_rest) resume(u);
+    if (is_current && rests) resume(u);
     /* Requests of an earlier plan may still wait for one of its endpoints. */
-    if (!is_current && !is_at_rest && !atomic_load(&u->queued)) rest(u);
+    if (!is_current && !rests && !atomic_load(&u->queued)) rest(u);
 }
 
 void gate_settle_upstreams(struct gate *g)
 {
     registry_each(g->maker.registry, REGISTRY_UPSTREAM, settle, g);
+}
+
+/* ---- containers ---- */
+
+void gate_prepare_docker(struct gate *g, const struct settings *s)
+{
+    if (!s->discovery.docker || g->docker) return;
+    if (!g->http) g->http = http_client_new(g->loop);
+    g->docker = docker_new(g->loop, g->http, s->discovery.docker);
+}
+
+void gate_configure_docker(struct gate *g, const struct settings *s)
+{
+    if (s->discovery.docker && !docker_is_as(g->docker, s->discovery.docker))
+        docker_configure(g->docker, s->discovery.docker);
 }
 
 /* ---- names ---- */

@@ -4,4 +4,7 @@ src_libwharfgate_a_SOURCES += \
 	src/discovery/json.c src/discovery/json.h \
 	src/discovery/docker_json.c src/discovery/docker_json.h src/discovery/docker_event.c \
 	src/discovery/docker_labels.c src/discovery/docker_labels.h \
-	src/discovery/docker_pick.c src/discovery/docker_pick.h
+	src/discovery/docker_pick.c src/discovery/docker_pick.h \
+	src/discovery/docker.c src/discovery/docker.h src/discovery/docker_private.h \
+	src/discovery/docker_known.c \
+	src/discovery/docker_snapshot.c

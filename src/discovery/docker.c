@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The connection to a Docker daemon: ping, subscribe, list, follow; again when
+ * it ends. See docker.h.
+ *
+ *   AWAY --retry--> PINGS --version--> SUBSCRIBES --head of the stream--> FOLLOWS
+ *     ^                |                   |                                 |
+ *     '----------------+-------------------+---------------------------------'
+ */
+#include "discovery/docker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "discovery/docker_private.h"
+
+enum {
+    VERSION_MAX = 144,
+    VERSION_MIN = 124,
+    CONNECT_MS = 5000,
+    CALL_MS = 10000,
+    LIST_BYTES_MAX = 64 * 1024 * 1024,
+    EVENT_BYTES_MAX = 1024 * 1024,
+    COALESCE_MS = 50,
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 5000,
+    SAVE_MS = 1000,
+};
+
+/* {"type":["container","network"]}, as it stands in a URL. */
+static const char event_filters[] = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
+
+/* ---- telling ---- */
+
+static const char *trouble_of(const struct docker *d)
+{
+    return d->trouble[0] ? d->trouble : NULL;
+}
+
+static void tell_all(struct docker *d)
+{
+    LIST_EACH (it, &d->follows)
+        docker_known_tell(&d->known, d, container_of(it, struct docker_follow, link)->roster,
+                          trouble_of(d));
+}
+
+static void run_drain(struct deadline *t)
+{
+    struct docker *d = container_of(t, struct docker, drain);
+    uint64_t       now_ms = d->loop->clock.now_ms;
+    bool           has_changed = false;
+    uint64_t next_ms = docker_known_expire(&d->known, now_ms, d->settings.drain, &has_changed);
+    if (has_changed) tell_all(d);
+    if (next_ms) deadline_set(d->loop, &d->drain, next_ms - now_ms);
+}
+
+/* ---- the end of a connection ---- */
+
+static void cancel_calls(struct docker *d)
+{
+    http_call_cancel(d->ping);
+    http_call_cancel(d->events);
+    http_call_cancel(d->list);
+    d->ping = d->events = d->list = NULL;
+    d->event_line.len = d->list_body.len = 0;
+    deadline_clear(&d->relist);
+    deadline_clear(&d->refresh);
+}
+
+static void load_snapshot(struct docker *d)
+{
+    struct buffer list = BUFFER_INIT;
+    struct error  e;
+    int64_t       at_us;
+    if (!d->settings.snapshot.len || d->known.listed_us) return;
+    if (docker_snapshot_load(d->settings.snapshot.data, &list, &at_us, &e) &&
+        docker_known_list(&d->known, buffer_slice(&list), &e)) {
+        d->known.listed_us = at_us;
+        d->known.is_from_snapshot = true;
+        log_warn(d->loop->log, "containers are taken from %s, as they were then",
+                 d->settings.snapshot.data);
+    } else {
+        log_warn(d->loop->log, "no snapshot of containers: %s", e.text);
+    }
+    buffer_reset(&list);
+}
+
+/* What is known stays. The first try after a stream that went well is made at once. */
+static void lose(struct docker *d, const char *why)
+{
+    bool was_good = d->state == DOCKER_FOLLOWS;
+    bool is_news = !d->trouble[0];
+    cancel_calls(d);
+    d->state = DOCKER_AWAY;
+    d->reconnect_count++;
+    if (!d->has_tried) load_snapshot(d);
+    d->has_tried = true;
+    deadline_set(d->loop, &d->retry, was_good ? 1 : d->retry_ms);
+    d->retry_ms = was_good ? RETRY_MIN_MS : d->retry_ms * 2;
+    if (d->retry_ms > RETRY_MAX_MS) d->retry_ms = RETRY_MAX_MS;
+    /* A proxy of the socket ends idle streams: that is no trouble until the next try fails. */
+    if (was_good) return;
+    snprintf(d->trouble, sizeof(d->trouble), "the Docker daemon: %s", why);
+    if (is_news) log_warn(d->loop->log, "%s; containers stay as they were", d->trouble);
+    tell_all(d);
+}
+
+static void lose_by_status(struct docker *d, const char *what, unsigned status)
+{
+    char why[64];
+    snprintf(why, sizeof(why), "%s was answered with status %u", what, status);
+    lose(d, why);
+}
+
+/* ---- calls ---- */
+
+static struct http_call *call(struct docker *d, const char *target, const struct http_call_ops *ops,
+                              uint64_t total_ms, size_t body_max)
+{
+    struct http_call_options o = {
+        .endpoint = &d->endpoint,
+        .target = target,
+        .connect_ms = CONNECT_MS,
+        .total_ms = total_ms,
+        .body_max = body_max,
+    };
+    return http_call_start(d->http, &o, ops, d);
+}
+
+/* ---- lists ---- */
+
+static void save(struct docker *d)
+{
+    struct error e;
+    if (!d->settings.snapshot.len || d->saved_hash == d->known.hash) return;
+    if (docker_snapshot_save(d->settings.snapshot.data, buffer_slice(&d->list_body),
+                             d->known.listed_us, &e))
+        d->saved_hash = d->known.hash;
+    else
+        log_warn(d->loop->log, "the snapshot of containers is not written: %s", e.text);
+}
+
+static void on_list_data(struct http_call *c, struct slice data, void *arg)
+{
+    struct docker *d = arg;
+    (void)c;
+    buffer_put(&d->list_body, data.data, data.len);
+}
+
+static void ask_list(struct docker *d);
+
+static void on_list_done(struct http_call *c, const char *trouble, void *arg)
+{
+    struct docker *d = arg;
+    struct error   e;
+    unsigned       status = http_call_status(c);
+    d->list = NULL;
+    if (trouble) {
+        lose(d, trouble);
+    } else if (status != 200) {
+        lose_by_status(d, "the list of containers", status);
+    } else if (!docker_known_list(&d->known, buffer_slice(&d->list_body), &e)) {
+        lose(d, e.text);
+    } else {
+        d->list_count++;
+        if (d->trouble[0]) log_info(d->loop->log, "the Docker daemon answers");
+        d->trouble[0] = 0;
+        d->retry_ms = RETRY_MIN_MS;
+        tell_all(d);
+        save(d);
+        deadline_set(d->loop, &d->refresh, d->settings.refresh);
+        if (d->is_list_wanted) ask_list(d);
+    }
+}
+
+static const struct http_call_ops list_ops = { .on_data = on_list_data, .on_done = on_list_done };
+
+/* One at a time: what changed after it was asked for is in the next. */
+static void ask_list(struct docker *d)
+{
+    char target[64];
+    d->is_list_wanted = d->list != NULL;
+    if (d->list || d->state != DOCKER_FOLLOWS) return;
+    d->list_body.len = 0;
+    snprintf(target, sizeof(target), "/v%u.%u/containers/json?all=1", d->version / 100,
+             d->version % 100);
+    d->list = call(d, target, &list_ops, CALL_MS, LIST_BYTES_MAX);
+}
+
+static void run_relist(struct deadline *t)
+{
+    ask_list(container_of(t, struct docker, relist));
+}
+
+static void run_refresh(struct deadline *t)
+{
+    ask_list(container_of(t, struct docker, refresh));
+}
+
+/* ---- events ---- */
+
+static void take_event(struct docker *d, struct slice line)
+{
+    struct docker_event event;
+    struct arena        arena;
+    struct error        e;
+    arena_init(&arena, NULL);
+    enum docker_effect effect = DOCKER_RELIST; /* what cannot be read may be anything */
+    if (docker_parse_event(line, &arena, &event, &e))
+        effect = docker_known_event(&d->known, &event, d->loop->clock.now_ms);
+    arena_reset(&arena);
+    d->event_count++;
+    if (effect == DOCKER_CHANGED) {
+        tell_all(d);
+        run_drain(&d->drain);
+    }
+    if (effect != DOCKER_NOTHING && !d->relist.at_ms)
+        deadline_set(d->loop, &d->relist, COALESCE_MS);
+}
+
+/* Objects one a line, which may come in pieces or together. */
+static void on_event_data(struct http_call *c, struct slice data, void *arg)
+{
+    struct docker *d = arg;
+    (void)c;
+    while (data.len && d->events) {
+        size_t end = slice_find(data, '\n');
+        buffer_put(&d->event_line, data.data, end);
+        data = slice_from(data, end < data.len ? end + 1 : end);
+        if (d->event_line.len > EVENT_BYTES_MAX) {
+            lose(d, "an event is too long");
+            return;
+        }
+        if (!data.len && end == data.len) break;
+        if (d->event_line.len) take_event(d, buffer_slice(&d->event_line));
+        d->event_line.len = 0;
+    }
+}
+
+static void on_event_head(struct http_call *c, unsigned status, void *arg)
+{
+    struct docker *d = arg;
+    (void)c;
+    if (status != 200) return; /* told at its end */
+    d->state = DOCKER_FOLLOWS;
+    ask_list(d);
+}
+
+static void on_event_done(struct http_call *c, const char *trouble, void *arg)
+{
+    struct docker *d = arg;
+    unsigned       status = http_call_status(c);
+    d->events = NULL;
+    if (!trouble && status != 200)
+        lose_by_status(d, "the stream of events", status);
+    else
+        lose(d, trouble ? trouble : "the stream of events ended");
+}
+
+static const struct http_call_ops event_ops = {
+    .on_head = on_event_head,
+    .on_data = on_event_data,
+    .on_done = on_event_done,
+};
+
+static void subscribe(struct docker *d)
+{
+    char target[160];
+    snprintf(target, sizeof(target), "/v%u.%u/events?filters=%s", d->version / 100,
+             d->version % 100, event_filters);
+    d->state = DOCKER_SUBSCRIBES;
+    d->events = call(d, target, &event_ops, 0, 0);
+}
+
+/* ---- the version ---- */
+
+static void on_ping_field(struct http_call *c, struct slice name, struct slice value, void *arg)
+{
+    struct docker *d = arg;
+    (void)c;
+    if (slice_eq_nocase(name, S("Api-Version"))) d->version = docker_parse_version(value);
+}
+
+static void on_ping_data(struct http_call *c, struct slice data, void *arg)
+{
+    (void)c;
+    (void)data;
+    (void)arg;
+}
+
+static void on_ping_done(struct http_call *c, const char *trouble, void *arg)
+{
+    struct docker *d = arg;
+    unsigned       status = http_call_status(c);
+    d->ping = NULL;
+    if (trouble) {
+        lose(d, trouble);
+    } else if (status != 200) {
+        lose_by_status(d, "/_ping", status);
+    } else if (d->version && d->version < VERSION_MIN) {
+        lose(d, "it is older than API 1.24");
+    } else {
+        if (!d->version || d->version > VERSION_MAX) d->version = VERSION_MAX;
+        subscribe(d);
+    }
+}
+
+static const struct http_call_ops ping_ops = {
+    .on_field = on_ping_field,
+    .on_data = on_ping_data,
+    .on_done = on_ping_done,
+};
+
+static void run_retry(struct deadline *t)
+{
+    struct docker *d = container_of(t, struct docker, retry);
+    d->state = DOCKER_PINGS;
+    d->version = 0;
+    d->ping = call(d, "/_ping", &ping_ops, CALL_MS, 4096);
+}
+
+/* ---- who follows ---- */
+
+struct docker_follow *docker_follow(struct docker *d, struct roster *r)
+{
+    struct docker_follow *f = mem_zalloc(sizeof(*f));
+    f->docker = d;
+    f->roster = r;
+    list_append(&d->follows, &f->link);
+    if (d->known.listed_us || d->trouble[0]) docker_known_tell(&d->known, d, r, trouble_of(d));
+    return f;
+}
+
+void docker_unfollow(struct docker_follow *f)
+{
+    if (!f) return;
+    list_remove(&f->link);
+    free(f);
+}
+
+struct docker_status docker_status(const struct docker *d)
+{
+    return (struct docker_status){
+        .endpoint = d->settings.endpoint.data,
+        .is_connected = d->state == DOCKER_FOLLOWS,
+        .is_from_snapshot = d->known.is_from_snapshot,
+        .listed_us = d->known.listed_us,
+        .version = d->version,
+        .trouble = trouble_of(d),
+        .container_count = d->known.count,
+        .event_count = d->event_count,
+        .list_count = d->list_count,
+        .reconnect_count = d->reconnect_count,
+    };
+}
+
+/* ---- life ---- */
+
+static void take_settings(struct docker *d, const struct docker_daemon_settings *s)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    d->settings = *s;
+    conf_own(&conf_docker_daemon_section, &d->settings, &arena);
+    arena_reset(&d->arena);
+    d->arena = arena;
+    struct slice where = d->settings.endpoint;
+    bool         is_unix = slice_starts_with(where, S("unix://"));
+    d->endpoint = (struct http_endpoint){
+        .base = is_unix ? "http://docker"
+                        : arena_printf(&d->arena, "http%s://%.*s", s->ca.len ? "s" : "",
+                                       SLICE_ARG(slice_from(where, 6)))
+                              .data,
+        .unix_socket = is_unix ? where.data + 7 : NULL,
+        .ca = d->settings.ca.data,
+        .cert = d->settings.cert.data,
+        .key = d->settings.key.len ? d->settings.key.data : d->settings.cert.data,
+    };
+}
+
+struct docker *docker_new(struct loop *l, struct http_client *http,
+                          const struct docker_daemon_settings *s)
+{
+    struct docker *d = mem_zalloc(sizeof(*d));
+    d->loop = l;
+    d->http = http;
+    d->retry_ms = RETRY_MIN_MS;
+    arena_init(&d->arena, NULL);
+    take_settings(d, s);
+    docker_known_init(&d->known);
+    list_init(&d->follows);
+    deadline_init(&d->retry, run_retry);
+    deadline_init(&d->relist, run_relist);
+    deadline_init(&d->refresh, run_refresh);
+    deadline_init(&d->drain, run_drain);
+    run_retry(&d->retry);
+    return d;
+}
+
+bool docker_is_as(const struct docker *d, const struct docker_daemon_settings *s)
+{
+    struct buffer text[2] = { BUFFER_INIT, BUFFER_INIT };
+    conf_write(&conf_docker_daemon_section, 0, &d->settings, &text[0]);
+    conf_write(&conf_docker_daemon_section, 0, s, &text[1]);
+    bool is_same = slice_eq(buffer_slice(&text[0]), buffer_slice(&text[1]));
+    buffer_reset(&text[0]);
+    buffer_reset(&text[1]);
+    return is_same;
+}
+
+void docker_configure(struct docker *d, const struct docker_daemon_settings *s)
+{
+    cancel_calls(d);
+    take_settings(d, s);
+    d->state = DOCKER_AWAY;
+    d->retry_ms = RETRY_MIN_MS;
+    run_retry(&d->retry);
+}
+
+void docker_free(struct docker *d)
+{
+    if (!d) return;
+    cancel_calls(d);
+    deadline_remove(&d->retry);
+    deadline_remove(&d->relist);
+    deadline_remove(&d->refresh);
+    deadline_remove(&d->drain);
+    docker_known_reset(&d->known);
+    buffer_reset(&d->list_body);
+    buffer_reset(&d->event_line);
+    arena_reset(&d->arena);
+    free(d);
+}
