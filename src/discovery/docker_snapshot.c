@@ -92,7 +92,7 @@ bool docker_snapshot_load(const char *path, struct buffer *list, int64_t *at_us,
         return error_set(e, "%s: a snapshot of version %d; this program reads %d", path, version,
                          VERSION);
     size_t head = (size_t)(end + 1 - list->data);
-    memmove(list->data, list->data + head, list->len - head);
+    memmove(list->data, list->data + head, list->len - head + 1); /* and its NUL */
     list->len -= head;
     *at_us = at;
     return true;
