@@ -82,7 +82,8 @@ bool status_is_ready(const json_t *endpoint)
 bool status_is_bad(const json_t *endpoint)
 {
     struct slice state = status_text(endpoint, "state");
-    return slice_eq(state, S("unhealthy")) || slice_eq(state, S("ejected"));
+    return slice_eq(state, S("unhealthy")) || slice_eq(state, S("ejected")) ||
+           slice_eq(state, S("quarantined"));
 }
 
 bool status_is_fine(const json_t *endpoint)

@@ -72,6 +72,22 @@ static void put_process(struct buffer *to, const json_t *root, double now)
     if (status_number(root, "generation", &value)) buffer_printf(to, "  generation %.0f", value);
 }
 
+/* Only that it is away: what is shown may be old then. */
+static void put_docker(struct buffer *to, const json_t *root, double now, bool has_color)
+{
+    const json_t *docker = json_object_get(root, "docker");
+    struct buffer text = BUFFER_INIT;
+    double        at;
+    if (!json_is_object(docker) || status_is(docker, "connected")) return;
+    buffer_puts(&text, "Docker daemon away");
+    if (status_number(docker, "listed", &at)) {
+        buffer_puts(&text, ", containers as they were ");
+        status_put_age(&text, at, now);
+        buffer_puts(&text, " ago");
+    }
+    put_remark(to, has_color, STYLE_BAD, &text);
+}
+
 void status_put_head(struct buffer *to, const json_t *root, double now, bool has_color)
 {
     struct buffer text = BUFFER_INIT;
@@ -90,6 +106,7 @@ void status_put_head(struct buffer *to, const json_t *root, double now, bool has
         buffer_puts(&text, "stopping");
         put_remark(to, has_color, STYLE_WARNING, &text);
     }
+    put_docker(to, root, now, has_color);
     put_listeners(to, root);
 }
 

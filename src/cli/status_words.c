@@ -106,6 +106,7 @@ static const char *meaning_of(struct slice state)
         { SLICE("starting"), "is not up yet, gets no requests" },
         { SLICE("unhealthy"), "its health checks fail, gets no requests" },
         { SLICE("ejected"), "requests failed there, gets none for a while" },
+        { SLICE("quarantined"), "cannot be used as it is" },
         { SLICE("draining"), "on its way out, gets no new requests" },
     };
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)

@@ -72,35 +72,28 @@ static void put_member(struct buffer *to, const struct member *m)
     buffer_put_char(to, '}');
 }
 
-struct quarantine {
+struct rows {
     struct buffer *to;
-    size_t         count;
+    const char    *separator;
 };
 
 static void put_quarantined(void *arg, struct slice name, struct slice why)
 {
-    struct quarantine *q = arg;
-    buffer_puts(q->to, q->count++ ? ",{\"container\":" : "{\"container\":");
-    buffer_put_json(q->to, name);
-    buffer_puts(q->to, ",\"reason\":");
-    buffer_put_json(q->to, why);
-    buffer_put_char(q->to, '}');
-}
-
-/* Containers that would be its endpoints, and cannot be used. */
-static void put_quarantine(struct gate *g, struct buffer *to, const struct upstream *u)
-{
-    struct quarantine q = { to, 0 };
-    if (!u->settings->docker || !g->docker) return;
-    buffer_puts(to, ",\"quarantine\":[");
-    docker_each_quarantined(g->docker, u->roster, put_quarantined, &q);
-    buffer_put_char(to, ']');
+    struct rows *rows = arg;
+    buffer_printf(rows->to, "%s{\"address\":", rows->separator);
+    buffer_put_json(rows->to, name);
+    buffer_puts(rows->to, ",\"identity\":");
+    buffer_put_json(rows->to, name);
+    buffer_puts(rows->to, ",\"state\":\"quarantined\",\"reason\":");
+    buffer_put_json(rows->to, why);
+    buffer_put_char(rows->to, '}');
+    rows->separator = ",";
 }
 
 static void put_upstream(struct gate *g, struct buffer *to, const struct upstream *u)
 {
     const struct roster *r = u->roster;
-    const char          *separator = "";
+    struct rows          rows = { to, "" };
     uint64_t             active = 0;
     LIST_EACH (it, &r->members)
         active += load32(&container_of(it, struct member, link)->endpoint->live->active);
@@ -112,12 +105,14 @@ static void put_upstream(struct gate *g, struct buffer *to, const struct upstrea
     put_text(to, "trouble", r->trouble);
     buffer_puts(to, ",\"endpoints\":[");
     LIST_EACH (it, &r->members) {
-        buffer_puts(to, separator);
+        buffer_puts(to, rows.separator);
         put_member(to, container_of(it, struct member, link));
-        separator = ",";
+        rows.separator = ",";
     }
+    /* Containers that would be its endpoints, and cannot be used. */
+    if (u->settings->docker && g->docker)
+        docker_each_quarantined(g->docker, r, put_quarantined, &rows);
     buffer_put_char(to, ']');
-    put_quarantine(g, to, u);
     buffer_put_char(to, '}');
 }
 
