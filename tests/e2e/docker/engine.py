@@ -284,23 +284,27 @@ class Engine:
                  "--kill-child", "--mount-proc", "--propagation", "private",
                  "tini", "--", "sleep", "infinity"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.init_pid = until(lambda: self.init.poll() is not None or self._child(self.init),
+        self.init_pid = until(lambda: self._child(self.init) or self.init.poll() is not None,
                               "the namespaces", PATIENCE)
         assert self.init.poll() is None, self._said("init")
         # The child is there before it is tini; only then /proc is its own.
         until(lambda: pathlib.Path(f"/proc/{self.init_pid}/comm").read_text() == "tini\n", "tini", PATIENCE)
 
     def _child(self, process):
-        assert process.poll() is None, f"{process.args} ended: {process.returncode}"
-        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return int(children[0]) if children else None
+        """The first process that this one has started; None while there is none."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            path = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            return next(map(int, path.read_text().split()), None)
+        return None
 
     def _spawn(self, name, *command):
         with open(self.dir / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
                 ["nsenter", "--target", str(self.init_pid), "--mount", "--pid", "--", *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.processes[name] = process, until(lambda: self._child(process), name, PATIENCE)
+        # Whether it has ended already is the caller's question.
+        self.processes[name] = process, until(
+            lambda: self._child(process) or process.poll() is not None, name, PATIENCE)
 
     def _said(self, name):
         return f"{name} said:\n" + (self.dir / f"{name}.log").read_text(errors="replace")[-4000:]
@@ -414,8 +418,8 @@ class Engine:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.stop(name=name)
         if self.init:
-            with contextlib.suppress(AssertionError, ProcessLookupError):
-                os.kill(self._child(self.init), signal.SIGKILL)
+            if child := self._child(self.init):
+                os.kill(child, signal.SIGKILL)
             self.init.wait(PATIENCE)
         sweep_bridges()
         groups = pathlib.Path("/sys/fs/cgroup")
