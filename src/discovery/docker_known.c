@@ -140,6 +140,8 @@ static enum docker_effect note_event(struct docker_note *n, const struct docker_
         return DOCKER_RELIST;
     case DOCKER_ACTION_PAUSE: n->is_paused = true; return DOCKER_CHANGED;
     case DOCKER_ACTION_HEALTH:
+        /* Podman tells what it thought before the check that has just ended. */
+        if (e->health == DOCKER_HEALTH_STARTING) return DOCKER_RELIST;
         n->has_health = true;
         n->health = e->health;
         return DOCKER_CHANGED;
@@ -270,7 +272,7 @@ void docker_each_quarantined(const struct docker *d, const struct roster *r,
     struct docker_choice choice;
     visit_init(&v, &d->known, d, r);
     for (size_t i = 0; i < d->known.count; i++)
-        if (choose(&v, i, &choice) && !choice.is_usable)
+        if (choose(&v, i, &choice) && choice.is_in_quarantine)
             tell(arg, d->known.items[i].name, choice.why);
     arena_reset(&v.arena);
 }
