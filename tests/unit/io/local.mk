@@ -43,8 +43,13 @@ check_PROGRAMS += tests/unit/io/dns_fault_test
 tests_unit_io_dns_fault_test_SOURCES = tests/unit/io/dns_fault_test.c tests/unit/io/dns_server.c \
 	tests/unit/io/dns_server.h $(CONN_TEST_HELPERS)
 HTTP_TEST_HELPERS = tests/unit/io/http_probe.c tests/unit/io/http_probe.h $(CONN_TEST_HELPERS)
+HTTP_BENCH = tests/unit/io/http_bench.c tests/unit/io/http_bench.h $(HTTP_TEST_HELPERS)
 check_PROGRAMS += tests/unit/io/http_client_test
-tests_unit_io_http_client_test_SOURCES = tests/unit/io/http_client_test.c $(HTTP_TEST_HELPERS)
+tests_unit_io_http_client_test_SOURCES = tests/unit/io/http_client_test.c $(HTTP_BENCH)
+check_PROGRAMS += tests/unit/io/http_client_trouble_test
+tests_unit_io_http_client_trouble_test_SOURCES = tests/unit/io/http_client_trouble_test.c $(HTTP_BENCH)
+check_PROGRAMS += tests/unit/io/http_client_cancel_test
+tests_unit_io_http_client_cancel_test_SOURCES = tests/unit/io/http_client_cancel_test.c $(HTTP_BENCH)
 check_PROGRAMS += tests/unit/io/http_client_tls_test
 tests_unit_io_http_client_tls_test_SOURCES = tests/unit/io/http_client_tls_test.c \
 	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h $(HTTP_TEST_HELPERS)
