@@ -281,13 +281,15 @@ class Engine:
         with open(self.dir / "init.log", "ab") as log:
             self.init = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
-                 "--kill-child", "--mount-proc", "--propagation", "private",
-                 "tini", "--", "sleep", "infinity"],
+                 "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c",
+                 # Where the shims' sockets are, whatever one configures.
+                 "mkdir -p /run/containerd && mount -t tmpfs tmpfs /run/containerd &&"
+                 " exec tini -- sleep infinity"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.init_pid = until(lambda: self._child(self.init) or self.init.poll() is not None,
                               "the namespaces", PATIENCE)
         assert self.init.poll() is None, self._said("init")
-        # The child is there before it is tini; only then /proc is its own.
+        # The child is there before it is tini; only then the mounts are its own.
         until(lambda: pathlib.Path(f"/proc/{self.init_pid}/comm").read_text() == "tini\n", "tini", PATIENCE)
 
     def _child(self, process):
