@@ -36,9 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BYTES_MAX = 65536, PEERS_MAX = 4096, EVENTS = 256, STOP_MS = 2000 };
+enum { BYTES_MAX = 65536, PEERS_MAX = 4096, EVENTS = 256, STOP_MS = 2000, LATER_MS = 1000 };
 
-enum stop { STOP_POLITE, STOP_QUICK, STOP_RUDE };
+enum stop { STOP_POLITE, STOP_QUICK, STOP_LATER, STOP_RUDE };
 
 struct peer {
     int     fd;
@@ -53,7 +53,7 @@ static struct {
     int          epoll, listener, records;
     enum stop    stop;
     bool         is_sick, is_stopping;
-    int64_t      stop_ms; /* all is closed then */
+    int64_t      stop_ms; /* exits then; 0: was not told to */
     struct peer *peers[PEERS_MAX];
     size_t       peer_count;
 } self = { .listener = -1, .records = STDOUT_FILENO };
@@ -234,8 +234,9 @@ static void begin_to_stop(void)
 {
     record("term");
     if (self.stop == STOP_RUDE) finish(0);
+    self.stop_ms = now_ms() + (self.stop == STOP_LATER ? LATER_MS : STOP_MS);
+    if (self.stop == STOP_LATER) return;
     self.is_stopping = true;
-    self.stop_ms = now_ms() + STOP_MS;
     if (self.listener >= 0) {
         accept_all();
         close(self.listener);
@@ -248,7 +249,7 @@ static void begin_to_stop(void)
 /* Answers what is due; ms until the next is, -1 when none is. */
 static int serve_late_ones(void)
 {
-    int64_t next = self.is_stopping ? self.stop_ms : INT64_MAX, now = now_ms();
+    int64_t next = self.stop_ms ? self.stop_ms : INT64_MAX, now = now_ms();
     for (size_t i = self.peer_count; i-- > 0;) {
         struct peer *p = self.peers[i];
         if (p->due_ms && p->due_ms <= now && !serve(p)) continue;
@@ -264,9 +265,10 @@ static void run(void)
     sigset_t           none;
     sigemptyset(&none);
     while (true) {
-        if (is_told_to_stop && !self.is_stopping) begin_to_stop();
+        if (is_told_to_stop && !self.stop_ms) begin_to_stop();
         int wait_ms = serve_late_ones();
-        if (self.is_stopping && (!self.peer_count || now_ms() >= self.stop_ms)) finish(0);
+        if (self.is_stopping && !self.peer_count) finish(0);
+        if (self.stop_ms && now_ms() >= self.stop_ms) finish(0);
         int count = epoll_pwait(self.epoll, events, EVENTS, wait_ms, &none);
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr)
@@ -301,6 +303,8 @@ static void read_options(char **options, unsigned *after_ms)
             self.stop = STOP_RUDE;
         else if (!strcmp(*options, "stop=quick"))
             self.stop = STOP_QUICK;
+        else if (!strcmp(*options, "stop=later"))
+            self.stop = STOP_LATER;
         else if (strcmp(*options, "stop=polite"))
             die(*options);
     }
