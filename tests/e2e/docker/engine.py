@@ -9,9 +9,11 @@ temporary folder.
 import contextlib
 import http.client
 import io
+import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -29,7 +31,7 @@ HERE = pathlib.Path(__file__).parent
 PATIENCE = PATIENCE * 6
 IMAGE = "wharfgate-origin"
 SECOND = 10 ** 9
-GROUP = f"wharfgate-{os.getpid()}"
+numbers = itertools.count(1)
 
 
 def build(name, folder):
@@ -40,12 +42,23 @@ def build(name, folder):
     return program
 
 
-def sweep_bridges():
-    """Deletes the bridges of ours, and of processes that ended without doing so."""
-    for path in pathlib.Path("/sys/class/net").glob("wg*-*"):
-        pid = path.name[2:].split("-")[0]
-        if pid == str(os.getpid()) or pid.isdigit() and not pathlib.Path("/proc", pid).exists():
+def is_orphan(name):
+    """Is it of a process that ended without cleaning up?"""
+    ours = re.fullmatch("(?:whg|wharfgate-)([0-9]+)-[0-9]+", name)
+    return bool(ours) and not pathlib.Path("/proc", ours[1]).exists()
+
+
+def sweep(*names):
+    """Removes the bridges and control groups of these names, and those that are orphans."""
+    for path in pathlib.Path("/sys/class/net").glob("whg*"):
+        if path.name in names or is_orphan(path.name):
             subprocess.run(["ip", "link", "delete", path.name], check=False, capture_output=True)
+    groups = pathlib.Path("/sys/fs/cgroup")
+    for path in [*groups.glob("wharfgate-*"), *groups.glob("*/wharfgate-*")]:
+        if path.name in names or is_orphan(path.name):
+            for folder, _, _ in os.walk(path, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 class EngineError(Exception):
@@ -243,10 +256,11 @@ class Engine:
         self.socket = self.dir / "docker.sock"
         self.endpoint = f"unix://{self.socket}"
         self.api = Api(self.socket)
-        self.processes, self.bridges = {}, 0
+        self.group = f"wharfgate-{os.getpid()}-{next(numbers)}"
+        self.processes, self.bridges = {}, []
         self.init = None
         self.records_dir.mkdir()
-        sweep_bridges()
+        sweep()
         self.load_program = build("load", self.dir)
         self._configure()
         try:
@@ -271,7 +285,7 @@ class Engine:
             "pidfile": f"{self.dir}/docker.pid", "hosts": [self.endpoint],
             "containerd": f"{self.dir}/c.sock", "live-restore": live_restore,
             # A parent of our own, so that it can be removed when they cannot do it any more.
-            "exec-opts": ["native.cgroupdriver=cgroupfs"], "cgroup-parent": f"/{GROUP}",
+            "exec-opts": ["native.cgroupdriver=cgroupfs"], "cgroup-parent": f"/{self.group}",
             "bridge": "none", "iptables": False, "ip-forward": False, "userland-proxy": False,
             "default-address-pools": [{"base": "10.213.0.0/16", "size": 24}],
         }))
@@ -365,11 +379,11 @@ class Engine:
         """Makes it once. With a `subnet` containers may have fixed addresses."""
         with contextlib.suppress(EngineError):
             return self.api("GET", f"/networks/{name}")["Id"]
-        self.bridges += 1
+        self.bridges.append(f"whg{os.getpid()}-{next(numbers)}")
         return self.api("POST", "/networks/create", {
             "Name": name, "Driver": "bridge", "CheckDuplicate": True,
             **({"IPAM": {"Config": [{"Subnet": subnet}]}} if subnet else {}),
-            "Options": {"com.docker.network.bridge.name": f"wg{os.getpid()}-{self.bridges}"}})["Id"]
+            "Options": {"com.docker.network.bridge.name": self.bridges[-1]}})["Id"]
 
     def create(self, name, *options, service="web", project="shop", network="app", labels=None,
                port=8000, health=None, restart=None, image=IMAGE, **config):
@@ -423,12 +437,7 @@ class Engine:
             if child := self._child(self.init):
                 os.kill(child, signal.SIGKILL)
             self.init.wait(PATIENCE)
-        sweep_bridges()
-        groups = pathlib.Path("/sys/fs/cgroup")
-        for path in [groups / GROUP, *groups.glob("*/" + GROUP)]:
-            for folder, _, _ in os.walk(path, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
+        sweep(self.group, *self.bridges)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):
