@@ -267,9 +267,15 @@ static const struct http_call_ops event_ops = {
 
 static void subscribe(struct docker *d)
 {
-    char target[160];
-    snprintf(target, sizeof(target), "/v%u.%u/events?filters=%s", d->version / 100,
-             d->version % 100, event_filters);
+    char   target[224];
+    size_t len = (size_t)snprintf(target, sizeof(target), "/v%u.%u/events?filters=%s",
+                                  d->version / 100, d->version % 100, event_filters);
+    /* What was told meanwhile, and what a daemon that was started anew did first. */
+    uint64_t since = d->known.last_nano + 1;
+    if (since > 1)
+        snprintf(target + len, sizeof(target) - len, "&since=%llu.%09llu",
+                 (unsigned long long)(since / 1000000000),
+                 (unsigned long long)(since % 1000000000));
     d->state = DOCKER_SUBSCRIBES;
     d->events = call(d, target, &event_ops, 0, 0);
 }

@@ -47,7 +47,7 @@ void docker_known_reset(struct docker_known *k)
 /* What an event said holds until the list has caught up with it. */
 static bool is_outdated(const struct docker_note *n, const struct docker_container *c)
 {
-    if (n->is_dead) return c == NULL;
+    if (n->is_dead) return !c || (c->state != DOCKER_RUNNING && c->state != DOCKER_PAUSED);
     if (!c || c->state == DOCKER_EXITED || c->state == DOCKER_DEAD) return true;
     return !n->killed_ms;
 }
@@ -156,6 +156,7 @@ static enum docker_effect note_event(struct docker_note *n, const struct docker_
 enum docker_effect docker_known_event(struct docker_known *k, const struct docker_event *e,
                                       uint64_t now_ms)
 {
+    if (e->time_nano > k->last_nano) k->last_nano = e->time_nano;
     if (e->action == DOCKER_ACTION_OTHER || !e->id.len) return DOCKER_NOTHING;
     struct docker_note *n = note_of(k, e->id);
     return n ? note_event(n, e, now_ms) : DOCKER_RELIST;

@@ -24,7 +24,8 @@ struct docker_known {
     struct arena             arena; /* of the list */
     struct docker_container *items;
     size_t                   count;
-    struct map               notes; /* id -> struct docker_note */
+    struct map               notes;     /* id -> struct docker_note */
+    uint64_t                 last_nano; /* of the last event, by the daemon's clock; 0: none */
     int64_t                  listed_us;
     uint64_t                 hash; /* of the list's text */
     bool                     is_from_snapshot;

@@ -47,6 +47,19 @@ def test_daemon_restarts_and_nobody_notices(engine, sig):
     assert not load.failures() and not load.doubles(webs)
 
 
+def test_daemon_restarts_and_all_replicas_with_it(engine):
+    """Meanwhile requests wait; none fails."""
+    webs = [engine.run("web-1", restart="always"), engine.run("web-2", restart="always")]
+    with gate_for(engine) as gate:
+        becomes(gate, web_1="ready", web_2="ready")
+        with Load(engine, gate.address("http")) as load:
+            load.progress(200, by=webs)
+            engine.restart()
+            becomes(gate, web_1="ready", web_2="ready")
+            load.progress(200, by=webs)
+    assert not load.failures() and not load.doubles(webs)
+
+
 def test_starts_while_the_daemon_is_down(engine, tmp_path):
     """It serves what it knew when it last ran, says so, and follows the daemon once it is there."""
     webs = [engine.run("web-1"), engine.run("web-2")]
