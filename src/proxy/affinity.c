@@ -38,7 +38,7 @@ static bool find_pair(struct slice line, struct slice name, struct slice *value)
 }
 
 /* Over HTTP/2 there may be several lines: RFC 9113 section 8.2.3. */
-static struct slice find_cookie(const struct http_head *request, struct slice name)
+struct slice affinity_cookie(const struct http_head *request, struct slice name)
 {
     const struct http_fields *fields = &request->fields;
     struct slice              value = slice_make("", 0);
@@ -56,27 +56,33 @@ static struct slice find_header(const struct http_head *request, struct slice na
     return f ? f->value : slice_make("", 0);
 }
 
-static struct slice find_key(struct exchange *x, const struct upstream *u)
+bool affinity_key(const struct upstream *u, const struct http_head *request, struct slice *key)
 {
     switch (u->key) {
-    case UPSTREAM_KEY_PATH: return x->request->path;
-    case UPSTREAM_KEY_HEADER: return find_header(x->request, u->key_name);
-    case UPSTREAM_KEY_COOKIE: return find_cookie(x->request, u->key_name);
+    case UPSTREAM_KEY_PATH: *key = request->path; return true;
+    case UPSTREAM_KEY_HEADER: *key = find_header(request, u->key_name); return true;
+    case UPSTREAM_KEY_COOKIE: *key = affinity_cookie(request, u->key_name); return true;
     case UPSTREAM_KEY_CLIENT: break;
     }
-    return exchange_client_text(x);
+    return false;
+}
+
+uint64_t affinity_hash(struct slice key)
+{
+    return key.len ? XXH3_64bits(key.data, key.len) : 0;
 }
 
 void affinity_ask(struct exchange *x)
 {
     const struct upstream *u = x->route->upstream;
     if (u->balance->has_key) {
-        struct slice key = find_key(x, u);
+        struct slice key;
+        if (!affinity_key(u, x->request, &key)) key = exchange_client_text(x);
         x->ask.has_hash = key.len != 0;
-        x->ask.hash = key.len ? XXH3_64bits(key.data, key.len) : 0;
+        x->ask.hash = affinity_hash(key);
     }
     if (u->settings->balance.algorithm == BALANCE_STICKY)
-        x->ask.token = find_cookie(x->request, u->settings->balance.cookie);
+        x->ask.token = affinity_cookie(x->request, u->settings->balance.cookie);
 }
 
 void affinity_chosen(struct exchange *x, const struct endpoint *e)

@@ -2,6 +2,7 @@
 src_libwharfgate_a_SOURCES += \
 	src/proxy/route.c src/proxy/route.h \
 	src/proxy/route_build.c \
+	src/proxy/route_explain.c src/proxy/route_explain.h \
 	src/proxy/route_match.c \
 	src/proxy/route_table.h
 src_libwharfgate_a_SOURCES += \

@@ -6,3 +6,5 @@ tests_unit_proxy_access_format_test_SOURCES = tests/unit/proxy/access_format_tes
 tests_unit_proxy_access_log_test_SOURCES = tests/unit/proxy/access_log_test.c
 check_PROGRAMS += tests/unit/proxy/stats_test
 tests_unit_proxy_stats_test_SOURCES = tests/unit/proxy/stats_test.c
+check_PROGRAMS += tests/unit/proxy/route_explain_test
+tests_unit_proxy_route_explain_test_SOURCES = tests/unit/proxy/route_explain_test.c
