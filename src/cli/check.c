@@ -6,25 +6,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/trial.h"
 #include "control/gate.h"
-
-static void build(const char *path, struct conf_report *report)
-{
-    struct plan_maker   maker;
-    struct privileged   direct;
-    struct plan_outcome outcome;
-    struct log          log;
-    struct settings    *s = conf_load_file(path, &conf_reader_direct, report);
-    if (!s) return;
-    log_init(&log, STDERR_FILENO, LOG_LEVEL_WARN);
-    privileged_init(&direct, -1, NULL);
-    plan_maker_init(&maker);
-    maker.log = &log;
-    maker.privileged = &direct;
-    plan_free(plan_build(&maker, s, 1, report, &outcome));
-    plan_outcome_reset(&outcome);
-    plan_maker_reset(&maker);
-}
 
 static int print(const struct conf_report *report, const char *path, bool is_json)
 {
@@ -56,7 +39,9 @@ static int run(const struct cli_command *command, int argc, char **argv)
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
     struct conf_report report;
     conf_report_init(&report);
-    build(path, &report);
+    struct trial trial;
+    trial_open(&trial, path, &report);
+    trial_close(&trial);
     int code = print(&report, path, is_json);
     conf_report_reset(&report);
     return code;

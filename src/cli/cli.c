@@ -15,7 +15,7 @@
 #include "control/gate.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,  &cli_check,     &cli_reload, &cli_status,
+    &cli_run,  &cli_check,     &cli_reload, &cli_status,  &cli_explain,
     &cli_demo, &cli_reference, &cli_schema, &cli_version,
 };
 

@@ -5,6 +5,8 @@ src_libwharfgate_a_SOURCES += \
 	src/cli/check.c \
 	src/cli/cli.c src/cli/cli.h \
 	src/cli/demo.c \
+	src/cli/explain.c \
+	src/cli/explain_view.c src/cli/explain_view.h \
 	src/cli/reference.c \
 	src/cli/reload.c \
 	src/cli/run.c \
@@ -17,4 +19,5 @@ src_libwharfgate_a_SOURCES += \
 	src/cli/status_watch.c src/cli/status_watch.h \
 	src/cli/status_words.c src/cli/status_words.h \
 	src/cli/terminal.c src/cli/terminal.h \
+	src/cli/trial.c src/cli/trial.h \
 	src/cli/version.c

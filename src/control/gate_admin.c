@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "control/explain.h"
 #include "control/gate_parts.h"
 #include "control/version.h"
 
@@ -160,12 +161,19 @@ static void ask_reload(struct gate *g, struct admin_ask *ask)
         admin_answer(ask);
 }
 
+static void ask_explain(struct gate *g, struct admin_ask *ask)
+{
+    const struct explain_world w = { g->current, g->docker, true };
+    ask->content_type = "application/json";
+    ask->status = explain_answer(&w, slice_of(ask->query), &ask->body);
+    admin_answer(ask);
+}
+
 void gate_ask(struct admin_ask *ask, void *control)
 {
     struct gate *g = control;
     if (!g->crew.is_running) { /* nobody waits any more */
-        buffer_reset(&ask->body);
-        free(ask);
+        admin_ask_free(ask);
         return;
     }
     ask->status = 200;
@@ -181,5 +189,6 @@ void gate_ask(struct admin_ask *ask, void *control)
         admin_answer(ask);
         break;
     case ADMIN_RELOAD: ask_reload(g, ask); break;
+    case ADMIN_EXPLAIN: ask_explain(g, ask); break;
     }
 }

@@ -90,7 +90,7 @@ static void put_quarantined(void *arg, struct slice name, struct slice why)
     rows->separator = ",";
 }
 
-static void put_upstream(struct gate *g, struct buffer *to, const struct upstream *u)
+void gate_put_upstream(const struct docker *d, struct buffer *to, const struct upstream *u)
 {
     const struct roster *r = u->roster;
     struct rows          rows = { to, "" };
@@ -110,8 +110,7 @@ static void put_upstream(struct gate *g, struct buffer *to, const struct upstrea
         rows.separator = ",";
     }
     /* Containers that would be its endpoints, and cannot be used. */
-    if (u->settings->docker && g->docker)
-        docker_each_quarantined(g->docker, r, put_quarantined, &rows);
+    if (u->settings->docker && d) docker_each_quarantined(d, r, put_quarantined, &rows);
     buffer_put_char(to, ']');
     buffer_put_char(to, '}');
 }
@@ -123,7 +122,7 @@ void gate_put_upstreams(struct gate *g, struct buffer *to)
         if (i) buffer_put_char(to, ',');
         /* Whoever reads that an endpoint is ready may count on it. */
         roster_flush(g->current->upstreams[i]->roster);
-        put_upstream(g, to, g->current->upstreams[i]);
+        gate_put_upstream(g->docker, to, g->current->upstreams[i]);
     }
     buffer_put_char(to, ']');
 }

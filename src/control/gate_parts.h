@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Private to gate*.c: the worker process' control thread.
+ * Private to gate*.c, and explain*.c: the worker process' control thread.
  */
 #pragma once
 
@@ -76,6 +76,8 @@ void gate_put_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_endpoints.c ---- */
 void gate_put_upstreams(struct gate *g, struct buffer *to);
+/* One of them, an object; `d` may be NULL. */
+void gate_put_upstream(const struct docker *d, struct buffer *to, const struct upstream *u);
 void gate_put_docker(struct gate *g, struct buffer *to);
 void gate_put_endpoint_metrics(struct gate *g, struct buffer *to);
 

@@ -5,6 +5,11 @@ src_libwharfgate_a_SOURCES += \
 	src/control/credentials.c src/control/credentials.h \
 	src/control/crew.c src/control/crew.h \
 	src/control/expiries.c src/control/expiries.h \
+	src/control/explain.c src/control/explain.h src/control/explain_parts.h \
+	src/control/explain_choice.c \
+	src/control/explain_container.c \
+	src/control/explain_request.c \
+	src/control/explain_url.c \
 	src/control/file_watch.c src/control/file_watch.h \
 	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
 	src/control/gate_admin.c \

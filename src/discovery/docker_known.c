@@ -185,9 +185,8 @@ uint64_t docker_known_expire(struct docker_known *k, uint64_t now_ms, uint64_t d
 
 /* ---- what rosters get ---- */
 
-/* The container as it is by now. False: it is gone. */
-static bool present(const struct docker_known *k, const struct docker_container *listed,
-                    struct docker_container *now, bool *is_killed)
+bool docker_known_present(const struct docker_known *k, const struct docker_container *listed,
+                          struct docker_container *now, bool *is_killed)
 {
     const struct docker_note *n = map_get(&k->notes, listed->id);
     *now = *listed;
@@ -211,6 +210,14 @@ static const struct docker_container *find_self(const struct docker_known *k, st
     return NULL;
 }
 
+struct docker_surroundings docker_known_around(const struct docker_known *k, const struct docker *d)
+{
+    char name[64] = "";
+    gethostname(name,
+                sizeof(name) - 1); /* in a container: its short id, unless it was given another */
+    return (struct docker_surroundings){ find_self(k, slice_of(name)), d->settings.network };
+}
+
 struct visit {
     const struct docker_known    *known;
     struct docker_surroundings    around;
@@ -221,12 +228,8 @@ struct visit {
 static void visit_init(struct visit *v, const struct docker_known *k, const struct docker *d,
                        const struct roster *r)
 {
-    char name[64] = "";
-    gethostname(name,
-                sizeof(name) - 1); /* in a container: its short id, unless it was given another */
     v->known = k;
-    v->around.self = find_self(k, slice_of(name));
-    v->around.network = d->settings.network;
+    v->around = docker_known_around(k, d);
     v->settings = r->upstream->settings->docker;
     arena_init(&v->arena, NULL);
 }
@@ -235,7 +238,7 @@ static bool choose(struct visit *v, size_t index, struct docker_choice *choice)
 {
     struct docker_container c;
     bool                    is_killed;
-    if (!present(v->known, &v->known->items[index], &c, &is_killed)) return false;
+    if (!docker_known_present(v->known, &v->known->items[index], &c, &is_killed)) return false;
     docker_choose(&c, is_killed, v->settings, &v->around, &v->arena, choice);
     return choice->is_member;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What docker.c (the connection), docker_known.c (what is known of containers) and
- * docker_snapshot.c share. Nobody else includes it.
+ * What docker.c (the connection), docker_known.c (what is known of containers),
+ * docker_explain.c and docker_snapshot.c share. Nobody else includes it.
  */
 #pragma once
 
@@ -79,6 +79,11 @@ uint64_t docker_known_expire(struct docker_known *k, uint64_t now_ms, uint64_t d
 /* What a roster is to have. */
 void docker_known_tell(const struct docker_known *k, const struct docker *d, struct roster *r,
                        const char *trouble);
+/* The container as it is by now. False: it is gone. */
+bool docker_known_present(const struct docker_known *k, const struct docker_container *listed,
+                          struct docker_container *now, bool *is_killed);
+struct docker_surroundings docker_known_around(const struct docker_known *k,
+                                               const struct docker       *d);
 
 /* ---- docker_snapshot.c ---- */
 /* The list's text, written beside `path` and renamed. */

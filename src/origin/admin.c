@@ -21,6 +21,8 @@ struct admin_row {
 static const struct admin_row admin_table[] = {
     { SLICE("/metrics"), HTTP_GET, ADMIN_METRICS, false, "counters, as Prometheus reads them" },
     { SLICE("/v1/status"), HTTP_GET, ADMIN_STATUS, false, "what runs, as JSON" },
+    { SLICE("/v1/explain"), HTTP_GET, ADMIN_EXPLAIN, false,
+      "?url=URL or ?container=NAME: who would serve it and why, as JSON" },
     { SLICE("/v1/reload"), HTTP_POST, ADMIN_RELOAD, true,
       "reads the configuration anew; over the Unix socket only" },
 };
@@ -34,14 +36,20 @@ static struct slice row_path(const struct admin_row *row, const struct admin_con
 
 /* ---- a question's way ---- */
 
+void admin_ask_free(struct admin_ask *ask)
+{
+    buffer_reset(&ask->body);
+    free(ask->query);
+    free(ask);
+}
+
 /* Back on the worker's thread. */
 static void deliver(struct message *m, void *receiver)
 {
     struct admin_ask *ask = container_of(m, struct admin_ask, message);
     (void)receiver;
     if (!ask->exchange) {
-        buffer_reset(&ask->body);
-        free(ask);
+        admin_ask_free(ask);
         return;
     }
     struct arena     *a = exchange_arena(ask->exchange);
@@ -54,10 +62,11 @@ static void deliver(struct message *m, void *receiver)
     if (ask->body.data) {
         body = buffer_slice(&ask->body);
         arena_on_reset(a, free, ask->body.data);
+        ask->body = (struct buffer)BUFFER_INIT;
     }
     struct exchange *x = ask->exchange;
     *exchange_origin_state(x) = NULL;
-    free(ask);
+    admin_ask_free(ask);
     exchange_reply(x, head, body, "admin");
 }
 
@@ -87,6 +96,7 @@ static void ask_control(struct exchange *x, const struct admin_config *c, enum a
     ask->exchange = x;
     ask->ask = c->ask;
     ask->call = call;
+    if (call == ADMIN_EXPLAIN) ask->query = mem_slicedup(request->query);
     ask->wants_text = wants(request, S("text/plain"));
     ask->wants_color = ask->wants_text && slice_eq(request->query, S("color"));
     *exchange_origin_state(x) = ask;

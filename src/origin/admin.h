@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The admin listeners' origin: metrics, status, reload. What it is asked it asks
+ * The admin listeners' origin: metrics, status, explain, reload. What it is asked it asks
  * the control thread by a message, and answers when that comes back; the
  * exchange may have gone meanwhile.
  *
@@ -13,7 +13,7 @@
 #include "io/mailbox.h"
 #include "proxy/filter.h"
 
-enum admin_call { ADMIN_METRICS, ADMIN_STATUS, ADMIN_RELOAD };
+enum admin_call { ADMIN_METRICS, ADMIN_STATUS, ADMIN_RELOAD, ADMIN_EXPLAIN };
 
 /* A question on its way. */
 struct admin_ask {
@@ -24,6 +24,7 @@ struct admin_ask {
     enum admin_call call;
     bool            wants_text; /* for people, not JSON */
     bool            wants_color;
+    char           *query;  /* of ADMIN_EXPLAIN */
     unsigned        status; /* the answer */
     const char     *content_type;
     struct buffer   body;
@@ -43,3 +44,5 @@ extern const struct origin_ops origin_admin;
 
 /* Control thread: status, content_type and body are set. */
 void admin_answer(struct admin_ask *ask);
+/* Instead of an answer: nobody waits any more. */
+void admin_ask_free(struct admin_ask *ask);

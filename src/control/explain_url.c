@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which listener, route and filters a request meets, and who answers it.
+ */
+#include "control/explain_parts.h"
+#include "filter/rate_limit.h"
+#include "proxy/route_explain.h"
+
+/* ---- the listener ---- */
+
+struct door {
+    const struct plan_listener *listener; /* NULL: there is none */
+    bool                        is_tls;   /* as the request comes */
+    bool                        has_port, fits_tls, fits_port;
+    uint16_t                    port;
+};
+
+static bool is_tls_listener(const struct plan_listener *l)
+{
+    return l->settings->tls != NULL;
+}
+
+/* As bound; as configured where it is not. */
+static bool has_port(const struct plan_listener *l, uint16_t port, struct arena *arena)
+{
+    const struct text_list *texts = &l->settings->addresses;
+    struct address          a;
+    struct error            e;
+    for (size_t i = 0; i < l->socket_count; i++)
+        if (l->sockets[i]->address.port == port) return true;
+    for (size_t i = 0; i < texts->count && !l->socket_count; i++)
+        if (address_parse(&a, texts->items[i], arena, &e) && a.port == port) return true;
+    return false;
+}
+
+static const struct plan_listener *find_listener(const struct plan *p, const struct door *d,
+                                                 struct arena *arena)
+{
+    for (size_t i = 0; i < p->listener_count; i++) {
+        const struct plan_listener *l = &p->listeners[i];
+        if (l->is_admin) continue;
+        if (d->fits_tls && is_tls_listener(l) != d->is_tls) continue;
+        if (d->fits_port && !has_port(l, d->port, arena)) continue;
+        return l;
+    }
+    return NULL;
+}
+
+/* Without a scheme: TLS if the port's listener has it, or, without a port, any. */
+static bool guess_tls(const struct plan *p, const struct door *d, struct arena *arena)
+{
+    struct door any = { .fits_port = d->has_port, .port = d->port, .is_tls = true };
+    any.fits_tls = true;
+    return find_listener(p, &any, arena) != NULL;
+}
+
+/* The best that there is: by TLS and port, by TLS, the first one. */
+static struct door find_door(const struct plan *p, const struct explain_request *r)
+{
+    struct door d = { .has_port = r->authority.port != 0, .port = r->authority.port };
+    d.is_tls = r->scheme.len ? slice_eq(r->scheme, S("https")) : guess_tls(p, &d, r->arena);
+    if (!d.has_port) d.port = d.is_tls ? 443 : 80;
+    d.fits_tls = d.fits_port = true;
+    if ((d.listener = find_listener(p, &d, r->arena))) return d;
+    d.fits_port = false;
+    if ((d.listener = find_listener(p, &d, r->arena))) return d;
+    d.fits_tls = false;
+    d.listener = find_listener(p, &d, r->arena);
+    return d;
+}
+
+static struct slice door_why(const struct door *d, struct arena *a)
+{
+    const char *tls = d->is_tls ? "with TLS" : "without TLS";
+    if (d->fits_port) return arena_printf(a, "port %u, %s", d->port, tls);
+    if (d->fits_tls)
+        return arena_printf(a, "none %s has port %u: the first one %s", tls, d->port, tls);
+    return arena_printf(a, "none is %s: the first one", tls);
+}
+
+static void put_other_listeners(const struct plan *p, const struct door *d, struct arena *arena,
+                                struct buffer *to)
+{
+    const char *separator = "";
+    buffer_puts(to, ",\"also\":[");
+    for (size_t i = 0; i < p->listener_count; i++) {
+        const struct plan_listener *l = &p->listeners[i];
+        if (l->is_admin || l == d->listener || is_tls_listener(l) != d->is_tls) continue;
+        if (d->fits_port && !has_port(l, d->port, arena)) continue;
+        buffer_puts(to, separator);
+        buffer_put_json(to, l->name);
+        separator = ",";
+    }
+    buffer_put_char(to, ']');
+}
+
+static void put_listener(const struct plan *p, const struct door *d, struct arena *arena,
+                         struct buffer *to)
+{
+    buffer_puts(to, ",\"listener\":{");
+    explain_put(to, "\"name\"", d->listener->name);
+    explain_put(to, ",\"why\"", door_why(d, arena));
+    put_other_listeners(p, d, arena, to);
+    buffer_put_char(to, '}');
+}
+
+/* ---- filters ---- */
+
+static struct slice period_text(uint64_t ms, struct arena *a)
+{
+    switch (ms) {
+    case 1000: return S("s");
+    case 60 * 1000: return S("m");
+    case 60 * 60 * 1000: return S("h");
+    default: return arena_printf(a, "%llums", (unsigned long long)ms);
+    }
+}
+
+static struct slice rate_limit_text(const struct plan *p, struct slice name, struct arena *a)
+{
+    for (size_t i = 0; i < p->settings->rate_limit_count; i++) {
+        const struct rate_limit_settings *s = &p->settings->rate_limits[i];
+        if (!slice_eq(s->name, name)) continue;
+        return arena_printf(a, "%.*s: %llu/%.*s, burst %u, by %.*s; then %u%s", SLICE_ARG(name),
+                            (unsigned long long)s->rate_count,
+                            SLICE_ARG(period_text(s->rate_period, a)), s->burst, SLICE_ARG(s->key),
+                            s->status, s->dry_run ? " (dry run: lets pass)" : "");
+    }
+    return name;
+}
+
+static void put_filters(const struct plan *p, const struct plan_route *route, struct arena *a,
+                        struct buffer *to)
+{
+    buffer_puts(to, ",\"filters\":[");
+    for (size_t i = 0; i < route->filter_count; i++) {
+        const struct filter_ops *ops = route->filters[i].ops;
+        struct slice             detail = S("");
+        if (ops == &filter_rate_limit) detail = rate_limit_text(p, route->policy->rate_limit, a);
+        explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
+        explain_put(to, ",\"detail\"", detail);
+        buffer_put_char(to, '}');
+    }
+    buffer_put_char(to, ']');
+}
+
+/* ---- the route ---- */
+
+static void put_place(const struct route_settings *s, struct buffer *to)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "%s:%u", s->at.file ? s->at.file : "", s->at.line);
+    explain_put(to, ",\"at\"", buffer_slice(&text));
+    buffer_reset(&text);
+}
+
+static void put_others(const struct plan *p, const struct route_explanation *x, struct buffer *to)
+{
+    buffer_puts(to, ",\"others\":[");
+    for (size_t i = 0; i < x->other_count; i++) {
+        const struct route_settings *s = &p->settings->routes[x->others[i].route];
+        explain_put(to, i ? ",{\"name\"" : "{\"name\"", s->name);
+        explain_put(to, ",\"why\"", x->others[i].why);
+        put_place(s, to);
+        buffer_put_char(to, '}');
+    }
+    buffer_printf(to, "],\"left_out\":%zu,\"hit_regex_limit\":%s", x->left_count,
+                  x->match.has_hit_limit ? "true" : "false");
+}
+
+static void put_answer(const struct explain_world *w, const struct plan_route *route,
+                       const struct explain_request *r, struct buffer *to)
+{
+    put_filters(w->plan, route, r->arena, to);
+    explain_put(to, ",\"origin\"",
+                route->origin ? slice_of(route->origin->name) : slice_make("", 0));
+    buffer_puts(to, ",\"upstream\":");
+    if (route->upstream && !route->origin)
+        explain_upstream(w, route->upstream, r, to);
+    else
+        buffer_puts(to, "null");
+}
+
+static void put_route(const struct explain_world *w, const struct route_explanation *x,
+                      const struct explain_request *r, struct buffer *to)
+{
+    if (x->match.route == ROUTER_NONE) {
+        buffer_puts(to, ",\"route\":null,\"status\":404");
+        put_others(w->plan, x, to);
+        return;
+    }
+    const struct route_settings *s = &w->plan->settings->routes[x->match.route];
+    explain_put(to, ",\"route\":{\"name\"", s->name);
+    explain_put(to, ",\"why\"", x->why);
+    put_place(s, to);
+    buffer_put_char(to, '}');
+    put_others(w->plan, x, to);
+    put_answer(w, &w->plan->routes[x->match.route], r, to);
+}
+
+/* Everything that such a listener is sent has one answer. */
+static void put_only_route(const struct explain_world *w, const struct plan_listener *l,
+                           const struct explain_request *r, struct buffer *to)
+{
+    explain_put(to, ",\"route\":{\"name\"", l->only_route->name);
+    explain_put(to, ",\"why\"", S("its listener gives this one answer to all requests"));
+    buffer_puts(to, "},\"others\":[],\"left_out\":0");
+    put_answer(w, l->only_route, r, to);
+}
+
+static void explain_route(const struct explain_world *w, const struct plan_listener *l,
+                          const struct explain_request *r, struct buffer *to)
+{
+    const struct plan       *p = w->plan;
+    struct router_query      query = { r->authority.text, &r->head, (uint16_t)(l - p->listeners) };
+    struct route_explanation x;
+    struct route_question    q = { p->router, p->settings, &query, router_scratch_new(), r->arena };
+    route_explain(&q, &x);
+    put_route(w, &x, r, to);
+    router_scratch_free(q.scratch);
+}
+
+/* ---- the whole ---- */
+
+static void put_request(const struct explain_request *r, const struct door *d, struct buffer *to)
+{
+    explain_put(to, "\"request\":{\"method\"", r->method);
+    explain_put(to, ",\"scheme\"", d->is_tls ? S("https") : S("http"));
+    explain_put(to, ",\"host\"", r->authority.text);
+    explain_put(to, ",\"path\"", r->head.path);
+    explain_put(to, ",\"query\"", r->head.query);
+    buffer_put_char(to, '}');
+}
+
+void explain_url(const struct explain_world *w, struct explain_request *r, struct buffer *to)
+{
+    struct door d = find_door(w->plan, r);
+    buffer_printf(to, "{\"running\":%s,\"generation\":%llu,", w->is_running ? "true" : "false",
+                  (unsigned long long)w->plan->generation);
+    put_request(r, &d, to);
+    if (!d.listener) {
+        buffer_puts(to, ",\"listener\":null,\"route\":null");
+    } else {
+        put_listener(w->plan, &d, r->arena, to);
+        if (d.listener->only_route)
+            put_only_route(w, d.listener, r, to);
+        else
+            explain_route(w, d.listener, r, to);
+    }
+    buffer_puts(to, "}\n");
+}
