@@ -168,10 +168,23 @@ static void put_others(const struct plan *p, const struct route_explanation *x, 
                   x->match.has_hit_limit ? "true" : "false");
 }
 
+/* What an origin of our own answers; `s` is NULL for a listener's only route. */
+static struct slice origin_detail(const struct route_settings *s, struct arena *a)
+{
+    if (!s) return S("");
+    if (s->respond) return arena_printf(a, "%u", s->respond->status);
+    if (!s->redirect) return S("");
+    return arena_printf(a, "%u to %.*s", s->redirect->status, SLICE_ARG(s->redirect->to));
+}
+
 static void put_answer(const struct explain_world *w, const struct plan_route *route,
                        const struct explain_request *r, struct buffer *to)
 {
+    bool is_routed = route >= w->plan->routes && route < w->plan->routes + w->plan->route_count;
+    const struct route_settings *s =
+        is_routed ? &w->plan->settings->routes[route - w->plan->routes] : NULL;
     put_filters(w->plan, route, r->arena, to);
+    explain_put(to, ",\"detail\"", origin_detail(s, r->arena));
     explain_put(to, ",\"origin\"",
                 route->origin ? slice_of(route->origin->name) : slice_make("", 0));
     buffer_puts(to, ",\"upstream\":");
