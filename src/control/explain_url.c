@@ -171,7 +171,7 @@ static void put_others(const struct plan *p, const struct route_explanation *x, 
 /* What an origin of our own answers; `s` is NULL for a listener's only route. */
 static struct slice origin_detail(const struct route_settings *s, struct arena *a)
 {
-    if (!s) return S("");
+    if (!s) return S("to the same with https");
     if (s->respond) return arena_printf(a, "%u", s->respond->status);
     if (!s->redirect) return S("");
     return arena_printf(a, "%u to %.*s", s->redirect->status, SLICE_ARG(s->redirect->to));
@@ -184,7 +184,7 @@ static void put_answer(const struct explain_world *w, const struct plan_route *r
     const struct route_settings *s =
         is_routed ? &w->plan->settings->routes[route - w->plan->routes] : NULL;
     put_filters(w->plan, route, r->arena, to);
-    explain_put(to, ",\"detail\"", origin_detail(s, r->arena));
+    explain_put(to, ",\"detail\"", route->origin ? origin_detail(s, r->arena) : S(""));
     explain_put(to, ",\"origin\"",
                 route->origin ? slice_of(route->origin->name) : slice_make("", 0));
     buffer_puts(to, ",\"upstream\":");
