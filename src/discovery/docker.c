@@ -39,11 +39,46 @@ static const char *trouble_of(const struct docker *d)
     return d->trouble[0] ? d->trouble : NULL;
 }
 
+/* Those that are in quarantine by now, and what of it is news. */
+struct quarantine {
+    struct docker_follow *follow;
+    struct arena          arena;
+    struct map            logged;
+};
+
+static void note_quarantined(void *arg, struct slice name, struct slice why)
+{
+    struct quarantine *q = arg;
+    const char        *before = map_get(&q->follow->logged, name);
+    char              *reason = mem_slicedup(why);
+    arena_on_reset(&q->arena, free, reason);
+    map_put(&q->logged, arena_copy(&q->arena, name), reason);
+    if (before && strcmp(before, reason) == 0) return;
+    log_warn(q->follow->docker->loop->log, "upstream %s: container %.*s is in quarantine: %s",
+             q->follow->roster->upstream->name, SLICE_ARG(name), reason);
+}
+
+static void log_quarantine(struct docker_follow *f)
+{
+    struct quarantine q = { .follow = f };
+    arena_init(&q.arena, NULL);
+    map_init(&q.logged);
+    docker_each_quarantined(f->docker, f->roster, note_quarantined, &q);
+    map_reset(&f->logged);
+    arena_reset(&f->arena);
+    f->logged = q.logged;
+    f->arena = q.arena;
+}
+
+static void tell(struct docker_follow *f)
+{
+    docker_known_tell(&f->docker->known, f->docker, f->roster, trouble_of(f->docker));
+    log_quarantine(f);
+}
+
 static void tell_all(struct docker *d)
 {
-    LIST_EACH (it, &d->follows)
-        docker_known_tell(&d->known, d, container_of(it, struct docker_follow, link)->roster,
-                          trouble_of(d));
+    LIST_EACH (it, &d->follows) tell(container_of(it, struct docker_follow, link));
 }
 
 static void run_drain(struct deadline *t)
@@ -335,7 +370,9 @@ struct docker_follow *docker_follow(struct docker *d, struct roster *r)
     f->docker = d;
     f->roster = r;
     list_append(&d->follows, &f->link);
-    if (d->known.listed_us || d->trouble[0]) docker_known_tell(&d->known, d, r, trouble_of(d));
+    arena_init(&f->arena, NULL);
+    map_init(&f->logged);
+    if (d->known.listed_us || d->trouble[0]) tell(f);
     return f;
 }
 
@@ -343,6 +380,8 @@ void docker_unfollow(struct docker_follow *f)
 {
     if (!f) return;
     list_remove(&f->link);
+    map_reset(&f->logged);
+    arena_reset(&f->arena);
     free(f);
 }
 

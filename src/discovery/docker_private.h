@@ -35,6 +35,8 @@ struct docker_follow {
     struct list    link; /* docker.follows */
     struct docker *docker;
     struct roster *roster;
+    struct arena   arena;  /* of: */
+    struct map     logged; /* containers in quarantine, by name -> the reason that was logged */
 };
 
 enum docker_state_of_connection { DOCKER_AWAY, DOCKER_PINGS, DOCKER_SUBSCRIBES, DOCKER_FOLLOWS };

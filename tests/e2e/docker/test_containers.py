@@ -66,6 +66,7 @@ def test_several_exposed_ports_are_quarantined(engine):
         becomes(gate, web_1="ready", web_2="quarantined")
         assert "8000" in reason(gate, "web-2") and "9000" in reason(gate, "web-2")
         assert answerers(gate, 4) == {"web-1"}
+        assert gate.errors().count("upstream app: container web-2 is in quarantine: ") == 1
 
 
 def test_two_networks_are_quarantined(engine):
