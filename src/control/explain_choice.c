@@ -76,6 +76,7 @@ static struct slice why_any(const struct pick *p, struct arena *a)
     const struct upstream *u = p->upstream;
     size_t                 count = tier_of(p->set)->count;
     const char *what = p->set->tiers[TIER_PRIMARY].count ? "ready ones" : "backups, no other ready";
+    if (p->ask.has_hash) return S("all have as many requests as they may have: it waits");
     if (p->ask.token.len)
         return arena_printf(a, "the cookie names none of them: one of the %zu %s by least_requests",
                             count, what);
@@ -138,6 +139,8 @@ static void put_configured(const struct upstream *u, const struct explain_reques
 {
     explain_put(to, "{\"name\"", slice_of(u->name));
     explain_put(to, ",\"balance\"", slice_of(u->balance->name));
+    if (u->settings->docker)
+        explain_put(to, ",\"trouble\"", S("its replicas are containers, which are not looked up"));
     buffer_puts(to, ",\"endpoints\":[");
     put_servers(u->settings, to);
     buffer_put_char(to, ']');

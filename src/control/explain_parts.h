@@ -15,8 +15,9 @@ struct explain_request {
     struct slice         url, container, method, client; /* decoded; unset: not asked */
     struct slice         headers[EXPLAIN_HEADER_MAX];
     size_t               header_count;
-    struct slice         scheme; /* "http", "https"; empty: the URL has none */
-    struct uri_authority authority;
+    struct slice         scheme;    /* "http", "https"; empty: the URL has none */
+    struct uri_authority authority; /* of the header Host where one is given */
+    uint16_t             port;      /* of the URL; 0: it names none */
     struct http_head     head;
 };
 

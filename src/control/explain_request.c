@@ -34,23 +34,26 @@ static struct slice decode(struct slice text, struct arena *a)
     return slice_make(out, len);
 }
 
+/* Where a parameter goes that is there once; NULL: it is none of them. */
+static struct slice *field_of(struct explain_request *r, struct slice name)
+{
+    if (slice_eq(name, S("url"))) return &r->url;
+    if (slice_eq(name, S("container"))) return &r->container;
+    if (slice_eq(name, S("method"))) return &r->method;
+    return slice_eq(name, S("client")) ? &r->client : NULL;
+}
+
 static bool take(struct explain_request *r, struct slice name, struct slice value, struct error *e)
 {
-    if (slice_eq(name, S("url")))
-        r->url = value;
-    else if (slice_eq(name, S("container")))
-        r->container = value;
-    else if (slice_eq(name, S("method")))
-        r->method = value;
-    else if (slice_eq(name, S("client")))
-        r->client = value;
-    else if (!slice_eq(name, S("header")))
-        return error_set(e, "there is no parameter %.*s", SLICE_ARG(name)), false;
-    else if (r->header_count == EXPLAIN_HEADER_MAX)
-        return error_set(e, "more than %d headers", EXPLAIN_HEADER_MAX), false;
+    struct slice *field = field_of(r, name);
+    if (!field && r->header_count == EXPLAIN_HEADER_MAX)
+        error_set(e, "more than %d headers", EXPLAIN_HEADER_MAX);
+    else if (!field && !slice_eq(name, S("header")))
+        error_set(e, "there is no parameter %.*s", SLICE_ARG(name));
     else
-        r->headers[r->header_count++] = value;
-    return true;
+        field = field ? field : &r->headers[r->header_count++];
+    if (field) *field = value;
+    return field != NULL;
 }
 
 bool explain_read(struct slice query, struct explain_request *r, struct error *e)
@@ -110,6 +113,7 @@ static bool take_url(struct explain_request *r, const struct http_limits *limits
     while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?') end++;
     struct slice host = slice_make(rest.data, end);
     if (!uri_authority(host, &r->authority)) return wrong(e, "that is no host", host);
+    r->port = r->authority.port;
     rest = slice_from(rest, end);
     if (!rest.len || rest.data[0] != '/') rest = arena_printf(r->arena, "/%.*s", SLICE_ARG(rest));
     r->head.target = rest;

@@ -49,15 +49,16 @@ static const struct plan_listener *find_listener(const struct plan *p, const str
 /* Without a scheme: TLS if the port's listener has it, or, without a port, any. */
 static bool guess_tls(const struct plan *p, const struct door *d, struct arena *arena)
 {
-    struct door any = { .fits_port = d->has_port, .port = d->port, .is_tls = true };
-    any.fits_tls = true;
+    struct door any = {
+        .is_tls = true, .fits_tls = true, .fits_port = d->has_port, .port = d->port
+    };
     return find_listener(p, &any, arena) != NULL;
 }
 
 /* The best that there is: by TLS and port, by TLS, the first one. */
 static struct door find_door(const struct plan *p, const struct explain_request *r)
 {
-    struct door d = { .has_port = r->authority.port != 0, .port = r->authority.port };
+    struct door d = { .has_port = r->port != 0, .port = r->port };
     d.is_tls = r->scheme.len ? slice_eq(r->scheme, S("https")) : guess_tls(p, &d, r->arena);
     if (!d.has_port) d.port = d.is_tls ? 443 : 80;
     d.fits_tls = d.fits_port = true;

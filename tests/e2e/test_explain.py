@@ -118,6 +118,33 @@ def test_a_file_is_explained_without_a_gateway(tmp_path):
     assert broken.returncode == 3 and "nobody" in broken.stderr
 
 
+def test_listeners_by_port_and_scheme(tmp_path):
+    path = tmp_path / "gate.yaml"
+    path.write_text("""
+listeners:
+  plain: { address: ":80", redirect: https }
+  tls: { address: ":443", tls: { self_signed: true } }
+  tls2: { address: ["127.0.0.1:8443"], tls: { self_signed: true } }
+upstreams: { web: { docker: { service: web } } }
+discovery: { docker: { endpoint: "unix:///nowhere" } }
+routes: [ { upstream: web } ]
+""")
+
+    def ask(url, *args):
+        done = run("explain", "-c", path, url, "--json", *args)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    for url, name in (("http://h/", "plain"), ("https://h/", "tls"), ("h/", "tls"),
+                      ("https://h:8443/", "tls2"), ("h:8443", "tls2"), ("h:80/", "plain"),
+                      ("https://h:9999/", "tls"), ("http://h:9999/", "plain")):
+        assert ask(url)["listener"]["name"] == name, url
+    assert ask("https://h:9999/")["listener"]["also"] == ["tls2"]
+    assert ask("http://h/")["origin"] == "redirect"
+    assert ask("h:8443/", "--header", "Host: other")["listener"]["name"] == "tls2"
+    assert "containers" in ask("https://h/")["upstream"]["trouble"]
+
+
 def test_what_cannot_be_explained(origin, tmp_path):
     with Gate(CONFIG, origin=origin.address) as gate:
         for url in ("ftp://shop.example/", "http:///x", "http://a b/", "h/%zz", "h/a b"):

@@ -21,3 +21,5 @@ tests_unit_control_probe_conn_test_SOURCES = tests/unit/control/probe_conn_test.
 	$(PROBE_TEST_HELPERS)
 check_PROGRAMS += tests/unit/control/prober_test
 tests_unit_control_prober_test_SOURCES = tests/unit/control/prober_test.c $(PROBE_TEST_HELPERS)
+check_PROGRAMS += tests/unit/control/explain_request_test
+tests_unit_control_explain_request_test_SOURCES = tests/unit/control/explain_request_test.c

@@ -17,3 +17,5 @@ tests_unit_discovery_docker_pick_test_SOURCES = tests/unit/discovery/docker_pick
 check_PROGRAMS += tests/unit/discovery/docker_labels_test
 tests_unit_discovery_docker_labels_test_SOURCES = tests/unit/discovery/docker_labels_test.c \
 	tests/unit/discovery/recorded.c tests/unit/discovery/recorded.h
+check_PROGRAMS += tests/unit/discovery/docker_explain_test
+tests_unit_discovery_docker_explain_test_SOURCES = tests/unit/discovery/docker_explain_test.c
