@@ -140,7 +140,7 @@ routes: [ { upstream: web } ]
                       ("https://h:9999/", "tls"), ("http://h:9999/", "plain")):
         assert ask(url)["listener"]["name"] == name, url
     assert ask("https://h:9999/")["listener"]["also"] == ["tls2"]
-    assert ask("http://h/")["origin"] == "redirect"
+    assert ask("http://h/")["origin"] == "redirect_https"
     assert ask("h:8443/", "--header", "Host: other")["listener"]["name"] == "tls2"
     assert "containers" in ask("https://h/")["upstream"]["trouble"]
 

@@ -17,7 +17,9 @@
 #include "base/random.h"
 #include "proxy/route_explain.h"
 
-/* A route in one line. */
+enum { WORDS_MAX = 4 };
+
+/* A route in one line: hosts and methods are words separated by blanks. */
 struct spec {
     const char *name, *host, *path, *method, *header;
 };
@@ -32,8 +34,13 @@ struct fixture {
 
 static struct text_list list_of(struct arena *a, const char *text)
 {
-    struct text_list list = { arena_alloc(a, sizeof(struct slice)), text != NULL };
-    if (text) list.items[0] = slice_of(text);
+    struct text_list list = { arena_alloc(a, WORDS_MAX * sizeof(struct slice)), 0 };
+    struct slice     rest = slice_of(text ? text : "");
+    while (rest.len) {
+        size_t end = slice_find(rest, ' ');
+        list.items[list.count++] = arena_copy(a, slice_make(rest.data, end));
+        rest = slice_from(rest, end + (end < rest.len));
+    }
     return list;
 }
 
@@ -238,13 +245,14 @@ static void agree(struct fixture *f, const char *host, const struct http_head *h
 static void agrees_with_the_router(void **state)
 {
     (void)state;
-    static const char *const hosts[] = { "a.b", "c.a.b", "d.c.a.b", "b", "x" };
-    static const char *const wanted[] = { NULL, "a.b", "c.a.b", "*.b", "*.a.b", "x" };
+    static const char *const hosts[] = { "a.b", "c.a.b", "d.c.a.b", "b", "x", ".b", "A.B.:80", "" };
+    static const char *const wanted[] = { NULL,    "a.b", "c.a.b", "*.b",
+                                          "*.a.b", "x",   "x *.b", "*.a.b *.b c.a.b" };
     static const char *const paths[] = { "/", "/a", "/a/", "/a/b", "/ab", "/a/b/c" };
     static const char *const asked[] = { NULL,   "/",    "/a",   "/a/",  "/a/b",
                                          "= /a", "= /x", "~ b$", "~* C$" };
     static const char *const methods[] = { "GET", "POST" };
-    static const char *const allowed[] = { NULL, NULL, "GET", "POST" };
+    static const char *const allowed[] = { NULL, NULL, "GET", "POST PUT" };
     static const char        names[][4] = { "r0", "r1", "r2", "r3", "r4", "r5" };
     struct random            random;
     random_init(&random);
