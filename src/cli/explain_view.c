@@ -242,7 +242,7 @@ static void put_labels(const struct view *v, const json_t *container)
         put_after(v, ": ", label, "meaning");
         buffer_put_char(v->to, '\n');
     }
-    if (!i) buffer_puts(v->to, "labels    none of wharfgate's, none of compose's\n");
+    if (!i) buffer_puts(v->to, "labels    none that is read\n");
     json_array_foreach (json_object_get(container, "misspelt"), i, label) {
         put_label(v, "unknown");
         put(v, label, "name");

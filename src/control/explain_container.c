@@ -9,28 +9,50 @@
 
 /* ---- the container ---- */
 
-static const char *label_meaning(const struct docker_label *label)
+/* Labels of others that membership goes by (discovery/docker_pick.c). */
+static const struct {
+    struct slice name;
+    const char  *meaning;
+} compose_labels[] = {
+    { SLICE("com.docker.compose.service"), "what `service` of an upstream asks for" },
+    { SLICE("com.docker.compose.project"), "what `project` of an upstream asks for" },
+    { SLICE("com.docker.compose.oneoff"), "true: made by docker compose run, no replica" },
+};
+
+/* "role" of `label: role=web`. */
+static bool is_of_upstream(const struct settings *s, struct slice name)
+{
+    for (size_t i = 0; i < s->upstream_count; i++) {
+        if (!s->upstreams[i].docker) continue;
+        struct slice wanted = s->upstreams[i].docker->label;
+        wanted.len = slice_find(wanted, '=');
+        if (wanted.len && slice_eq(wanted, name)) return true;
+    }
+    return false;
+}
+
+/* NULL: nobody reads it. */
+static const char *label_meaning(const struct settings *s, struct slice name)
 {
     for (size_t i = 0; i < DOCKER_LABEL_COUNT; i++)
-        if (slice_eq(label->name, docker_label_rows[i].name)) return docker_label_rows[i].doc;
-    return "";
+        if (slice_eq(name, docker_label_rows[i].name)) return docker_label_rows[i].doc;
+    for (size_t i = 0; i < sizeof(compose_labels) / sizeof(compose_labels[0]); i++)
+        if (slice_eq(name, compose_labels[i].name)) return compose_labels[i].meaning;
+    if (is_of_upstream(s, name)) return "what `label` of an upstream asks for";
+    return NULL;
 }
 
-static bool is_shown(struct slice name)
-{
-    return slice_starts_with(name, S("wharfgate.")) ||
-           slice_starts_with(name, S("com.docker.compose."));
-}
-
-static void put_labels(const struct docker_container *c, struct buffer *to)
+static void put_labels(const struct settings *s, const struct docker_container *c,
+                       struct buffer *to)
 {
     const char *start = "{\"name\"";
     buffer_puts(to, ",\"labels\":[");
     for (size_t i = 0; i < c->label_count; i++) {
-        if (!is_shown(c->labels[i].name)) continue;
+        const char *meaning = label_meaning(s, c->labels[i].name);
+        if (!meaning) continue;
         explain_put(to, start, c->labels[i].name);
         explain_put(to, ",\"value\"", c->labels[i].value);
-        explain_put(to, ",\"meaning\"", slice_of(label_meaning(&c->labels[i])));
+        explain_put(to, ",\"meaning\"", slice_of(meaning));
         buffer_put_char(to, '}');
         start = ",{\"name\"";
     }
@@ -68,7 +90,8 @@ static void put_networks(const struct docker_container *c, struct buffer *to)
     buffer_put_char(to, ']');
 }
 
-static void put_container(const struct docker_found *found, struct buffer *to)
+static void put_container(const struct settings *s, const struct docker_found *found,
+                          struct buffer *to)
 {
     const struct docker_container *c = &found->container;
     struct rows                    rows = { to, "{\"name\"" };
@@ -80,7 +103,7 @@ static void put_container(const struct docker_found *found, struct buffer *to)
                                             : docker_state_name(c->state)));
     explain_put(to, ",\"health\"", slice_of(docker_health_name(c->health)));
     put_networks(c, to);
-    put_labels(c, to);
+    put_labels(s, c, to);
     buffer_puts(to, ",\"misspelt\":[");
     docker_check_labels(c, put_misspelt, &rows);
     buffer_printf(to, "],\"cut\":%s}", c->is_cut ? "true" : "false");
@@ -186,7 +209,7 @@ unsigned explain_container(const struct explain_world *w, const struct explain_r
     if (count > 1)
         return explain_fail(to, 404, "several containers have an id that begins with %.*s",
                             SLICE_ARG(word));
-    put_container(&found, to);
+    put_container(w->plan->settings, &found, to);
     put_upstreams(w, &found, r->arena, to);
     struct docker_status status = docker_status(w->docker);
     buffer_printf(to, ",\"connected\":%s", status.is_connected ? "true" : "false");

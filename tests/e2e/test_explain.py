@@ -178,6 +178,7 @@ DOCKER = """
     upstreams:
       web: { docker: { service: web, port: {port} } }
       other: { docker: { service: other } }
+      third: { docker: { label: role=db } }
     routes: [ { name: all, upstream: web }, { match: { path: /o }, upstream: other } ]
 """
 
@@ -194,7 +195,7 @@ def engine(tmp_path):
     """A daemon that answers three questions; its containers never change."""
     service = {"com.docker.compose.service": "web"}
     containers = [
-        container(1, "web-1", {**service, "wharfgate.weight": "7", "wharfgate.wieght": "8"}),
+        container(1, "web-1", {**service, "role": "web", "own": "x", "wharfgate.weight": "7", "wharfgate.wieght": "8"}),
         container(2, "web-2", service, networks=("a", "b")),
         container(3, "web-3", service, status="Up 1 minute (unhealthy)"),
         container(4, "evil\x1b[2J", {**service, "wharfgate.port": "\x1b]0;x\x07"}),
@@ -222,12 +223,16 @@ def test_a_container_and_what_upstreams_make_of_it(engine, origin):
         for part in ("container web-1 111111111111: running, no HEALTHCHECK\n",
                      "networks  shop 127.0.0.1\n",
                      "wharfgate.weight=7: share of the requests",
+                     "com.docker.compose.service=web: what `service` of an upstream asks for\n",
+                     "role=web: what `label` of an upstream asks for\n",
                      "unknown   wharfgate.wieght: did you mean wharfgate.weight?\n",
                      f"upstream  web: ready, at 127.0.0.1:{origin.port}\n",
                      "  network shop: the only one\n",
                      f"  port    {origin.port}: `port` of the upstream\n",
-                     "upstream  other: no replica of it: its compose service is web, not other\n"):
+                     "upstream  other: no replica of it: its compose service is web, not other\n",
+                     "upstream  third: no replica of it: it does not have the label role=db\n"):
             assert part in shown, shown
+        assert "own=" not in shown
         assert explain(gate, "1" * 12).stdout == shown
         assert "quarantined: it is in several networks" in explain(gate, "web-2").stdout
         assert "unhealthy: its HEALTHCHECK fails" in explain(gate, "web-3").stdout
