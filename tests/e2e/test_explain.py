@@ -91,6 +91,27 @@ def test_a_key_leads_to_the_endpoint_that_gets_the_request():
         assert answer(gate, "any.test/")["upstream"]["choice"]["endpoint"] is None
 
 
+def test_a_cookie_leads_to_the_endpoint_that_it_names():
+    config = """
+        listeners: { http: { address: "127.0.0.1:0" } }
+        upstreams:
+          sticky:
+            servers: ["{a}", "{b}"]
+            balance: { algorithm: sticky, cookie: at, secret: "0123456789abcdef0123456789abcdef" }
+        routes: [ { name: all, upstream: sticky } ]
+    """
+    with Origin(name="a") as a, Origin(name="b") as b, \
+            Gate(config, a=a.address, b=b.address) as gate:
+        for _ in range(6):
+            first = gate.request("/")
+            cookie = "Cookie: x=1; " + first.headers["set-cookie"].split(";")[0]
+            told = answer(gate, "h/", "--header", cookie)["upstream"]["choice"]
+            served = {"a": a, "b": b}[first.json["origin"]]
+            assert told == {"endpoint": served.address, "why": "sticky: the cookie names it"}
+        told = answer(gate, "h/", "--header=Cookie: at=nobody")["upstream"]["choice"]
+        assert told["endpoint"] is None and told["why"].startswith("the cookie names none of them")
+
+
 def test_an_endpoint_that_is_not_ready_is_told_with_its_reason():
     config = """
         listeners: { http: { address: "127.0.0.1:0" } }
