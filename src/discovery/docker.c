@@ -21,64 +21,16 @@ enum {
     VERSION_MIN = 124,
     CONNECT_MS = 5000,
     CALL_MS = 10000,
-    LIST_BYTES_MAX = 64 * 1024 * 1024,
     EVENT_BYTES_MAX = 1024 * 1024,
-    COALESCE_MS = 50,
-    RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
-    SAVE_MS = 1000,
 };
 
 /* {"type":["container","network"]}, as it stands in a URL. */
 static const char event_filters[] = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
 
-/* ---- telling ---- */
-
-static const char *trouble_of(const struct docker *d)
+const char *docker_trouble(const struct docker *d)
 {
     return d->trouble[0] ? d->trouble : NULL;
-}
-
-/* Those that are in quarantine by now, and what of it is news. */
-struct quarantine {
-    struct docker_follow *follow;
-    struct arena          arena;
-    struct map            logged;
-};
-
-static void note_quarantined(void *arg, struct slice name, struct slice why)
-{
-    struct quarantine *q = arg;
-    const char        *before = map_get(&q->follow->logged, name);
-    char              *reason = mem_slicedup(why);
-    arena_on_reset(&q->arena, free, reason);
-    map_put(&q->logged, arena_copy(&q->arena, name), reason);
-    if (before && strcmp(before, reason) == 0) return;
-    log_warn(q->follow->docker->loop->log, "upstream %s: container %.*s is in quarantine: %s",
-             q->follow->roster->upstream->name, SLICE_ARG(name), reason);
-}
-
-static void log_quarantine(struct docker_follow *f)
-{
-    struct quarantine q = { .follow = f };
-    arena_init(&q.arena, NULL);
-    map_init(&q.logged);
-    docker_each_quarantined(f->docker, f->roster, note_quarantined, &q);
-    map_reset(&f->logged);
-    arena_reset(&f->arena);
-    f->logged = q.logged;
-    f->arena = q.arena;
-}
-
-static void tell(struct docker_follow *f)
-{
-    docker_known_tell(&f->docker->known, f->docker, f->roster, trouble_of(f->docker));
-    log_quarantine(f);
-}
-
-static void tell_all(struct docker *d)
-{
-    LIST_EACH (it, &d->follows) tell(container_of(it, struct docker_follow, link));
 }
 
 static void run_drain(struct deadline *t)
@@ -87,7 +39,7 @@ static void run_drain(struct deadline *t)
     uint64_t       now_ms = d->loop->clock.now_ms;
     bool           has_changed = false;
     uint64_t next_ms = docker_known_expire(&d->known, now_ms, d->settings.drain, &has_changed);
-    if (has_changed) tell_all(d);
+    if (has_changed) docker_tell_again(d);
     if (next_ms) deadline_set(d->loop, &d->drain, next_ms - now_ms);
 }
 
@@ -100,6 +52,7 @@ static void cancel_calls(struct docker *d)
     http_call_cancel(d->list);
     d->ping = d->events = d->list = NULL;
     d->event_line.len = d->list_body.len = 0;
+    docker_ask_reset(&d->ask);
     deadline_clear(&d->relist);
     deadline_clear(&d->refresh);
 }
@@ -116,42 +69,44 @@ static void load_snapshot(struct docker *d)
         d->known.is_from_snapshot = true;
         log_warn(d->loop->log, "containers are taken from %s, as they were then",
                  d->settings.snapshot.data);
+        docker_tell_all(d);
     } else {
         log_warn(d->loop->log, "no snapshot of containers: %s", e.text);
     }
     buffer_reset(&list);
 }
 
-/* What is known stays. The first try after a stream that went well is made at once. */
-static void lose(struct docker *d, const char *why)
+/* What is known stays. The first try after a connection that went well is made at once. */
+void docker_lose(struct docker *d, const char *why)
 {
-    bool was_good = d->state == DOCKER_FOLLOWS;
+    bool was_good = d->has_listed;
     bool is_news = !d->trouble[0];
     cancel_calls(d);
     d->state = DOCKER_AWAY;
+    d->has_listed = false;
     d->reconnect_count++;
     if (!d->has_tried) load_snapshot(d);
     d->has_tried = true;
     deadline_set(d->loop, &d->retry, was_good ? 1 : d->retry_ms);
-    d->retry_ms = was_good ? RETRY_MIN_MS : d->retry_ms * 2;
+    d->retry_ms = was_good ? DOCKER_RETRY_MIN_MS : d->retry_ms * 2;
     if (d->retry_ms > RETRY_MAX_MS) d->retry_ms = RETRY_MAX_MS;
     /* A proxy of the socket ends idle streams: that is no trouble until the next try fails. */
     if (was_good) return;
     snprintf(d->trouble, sizeof(d->trouble), "the Docker daemon: %s", why);
     if (is_news) log_warn(d->loop->log, "%s; containers stay as they were", d->trouble);
-    tell_all(d);
+    docker_tell_again(d);
 }
 
-static void lose_by_status(struct docker *d, const char *what, unsigned status)
+void docker_lose_by_status(struct docker *d, const char *what, unsigned status)
 {
     char why[64];
     snprintf(why, sizeof(why), "%s was answered with status %u", what, status);
-    lose(d, why);
+    docker_lose(d, why);
 }
 
 /* ---- calls ---- */
 
-static struct http_call *call(struct docker *d, const char *target, const struct http_call_ops *ops,
+struct http_call *docker_call(struct docker *d, const char *target, const struct http_call_ops *ops,
                               uint64_t total_ms, size_t body_max)
 {
     struct http_call_options o = {
@@ -164,77 +119,31 @@ static struct http_call *call(struct docker *d, const char *target, const struct
     return http_call_start(d->http, &o, ops, d);
 }
 
-/* ---- lists ---- */
-
-static void save(struct docker *d)
-{
-    struct error e;
-    if (!d->settings.snapshot.len || d->saved_hash == d->known.hash) return;
-    if (docker_snapshot_save(d->settings.snapshot.data, buffer_slice(&d->list_body),
-                             d->known.listed_us, &e))
-        d->saved_hash = d->known.hash;
-    else
-        log_warn(d->loop->log, "the snapshot of containers is not written: %s", e.text);
-}
-
-static void on_list_data(struct http_call *c, struct slice data, void *arg)
-{
-    struct docker *d = arg;
-    (void)c;
-    buffer_put(&d->list_body, data.data, data.len);
-}
-
-static void ask_list(struct docker *d);
-
-static void on_list_done(struct http_call *c, const char *trouble, void *arg)
-{
-    struct docker *d = arg;
-    struct error   e;
-    unsigned       status = http_call_status(c);
-    d->list = NULL;
-    if (trouble) {
-        lose(d, trouble);
-    } else if (status != 200) {
-        lose_by_status(d, "the list of containers", status);
-    } else if (!docker_known_list(&d->known, buffer_slice(&d->list_body), &e)) {
-        lose(d, e.text);
-    } else {
-        d->list_count++;
-        if (d->trouble[0]) log_info(d->loop->log, "the Docker daemon answers");
-        d->trouble[0] = 0;
-        d->retry_ms = RETRY_MIN_MS;
-        tell_all(d);
-        save(d);
-        deadline_set(d->loop, &d->refresh, d->settings.refresh);
-        if (d->is_list_wanted) ask_list(d);
-    }
-}
-
-static const struct http_call_ops list_ops = { .on_data = on_list_data, .on_done = on_list_done };
-
-/* One at a time: what changed after it was asked for is in the next. */
-static void ask_list(struct docker *d)
-{
-    char target[64];
-    d->is_list_wanted = d->list != NULL;
-    if (d->list || d->state != DOCKER_FOLLOWS) return;
-    d->list_body.len = 0;
-    snprintf(target, sizeof(target), "/v%u.%u/containers/json?all=1", d->version / 100,
-             d->version % 100);
-    d->list = call(d, target, &list_ops, CALL_MS, LIST_BYTES_MAX);
-}
+/* ---- events ---- */
 
 static void run_relist(struct deadline *t)
 {
-    ask_list(container_of(t, struct docker, relist));
+    docker_ask_list(container_of(t, struct docker, relist));
 }
 
 static void run_refresh(struct deadline *t)
 {
-    ask_list(container_of(t, struct docker, refresh));
+    docker_ask_whole_list(container_of(t, struct docker, refresh));
 }
 
-/* ---- events ---- */
+static void act_on(struct docker *d, const struct docker_event *event)
+{
+    enum docker_effect effect = docker_known_event(&d->known, event, d->loop->clock.now_ms);
+    if (effect == DOCKER_NOTHING) return;
+    if (effect == DOCKER_OVER)
+        docker_want_later(d, event->id);
+    else
+        docker_want(d, event->id);
+    if (effect == DOCKER_RELIST) return;
+    const struct docker_container *c = docker_known_find(&d->known, event->id);
+    if (c) docker_tell_of(d, c, false);
+    if (!d->drain.at_ms) run_drain(&d->drain); /* else one that is due earlier has set it */
+}
 
 static void take_event(struct docker *d, struct slice line)
 {
@@ -242,17 +151,12 @@ static void take_event(struct docker *d, struct slice line)
     struct arena        arena;
     struct error        e;
     arena_init(&arena, NULL);
-    enum docker_effect effect = DOCKER_RELIST; /* what cannot be read may be anything */
-    if (docker_parse_event(line, &arena, &event, &e))
-        effect = docker_known_event(&d->known, &event, d->loop->clock.now_ms);
-    arena_reset(&arena);
     d->event_count++;
-    if (effect == DOCKER_CHANGED) {
-        tell_all(d);
-        run_drain(&d->drain);
-    }
-    if (effect != DOCKER_NOTHING && !d->relist.at_ms)
-        deadline_set(d->loop, &d->relist, COALESCE_MS);
+    if (docker_parse_event(line, &arena, &event, &e))
+        act_on(d, &event);
+    else
+        docker_want(d, (struct slice){ 0 }); /* it may be anything */
+    arena_reset(&arena);
 }
 
 /* Objects one a line, which may come in pieces or together. */
@@ -262,13 +166,14 @@ static void on_event_data(struct http_call *c, struct slice data, void *arg)
     (void)c;
     while (data.len && d->events) {
         size_t end = slice_find(data, '\n');
+        bool   is_whole = end < data.len;
         buffer_put(&d->event_line, data.data, end);
-        data = slice_from(data, end < data.len ? end + 1 : end);
+        data = slice_from(data, is_whole ? end + 1 : end);
         if (d->event_line.len > EVENT_BYTES_MAX) {
-            lose(d, "an event is too long");
+            docker_lose(d, "an event is too long");
             return;
         }
-        if (!data.len && end == data.len) break;
+        if (!is_whole) break;
         if (d->event_line.len) take_event(d, buffer_slice(&d->event_line));
         d->event_line.len = 0;
     }
@@ -280,7 +185,7 @@ static void on_event_head(struct http_call *c, unsigned status, void *arg)
     (void)c;
     if (status != 200) return; /* told at its end */
     d->state = DOCKER_FOLLOWS;
-    ask_list(d);
+    docker_ask_whole_list(d);
 }
 
 static void on_event_done(struct http_call *c, const char *trouble, void *arg)
@@ -289,9 +194,9 @@ static void on_event_done(struct http_call *c, const char *trouble, void *arg)
     unsigned       status = http_call_status(c);
     d->events = NULL;
     if (!trouble && status != 200)
-        lose_by_status(d, "the stream of events", status);
+        docker_lose_by_status(d, "the stream of events", status);
     else
-        lose(d, trouble ? trouble : "the stream of events ended");
+        docker_lose(d, trouble ? trouble : "the stream of events ended");
 }
 
 static const struct http_call_ops event_ops = {
@@ -312,7 +217,7 @@ static void subscribe(struct docker *d)
                  (unsigned long long)(since / 1000000000),
                  (unsigned long long)(since % 1000000000));
     d->state = DOCKER_SUBSCRIBES;
-    d->events = call(d, target, &event_ops, 0, 0);
+    d->events = docker_call(d, target, &event_ops, 0, 0);
 }
 
 /* ---- the version ---- */
@@ -337,11 +242,11 @@ static void on_ping_done(struct http_call *c, const char *trouble, void *arg)
     unsigned       status = http_call_status(c);
     d->ping = NULL;
     if (trouble) {
-        lose(d, trouble);
+        docker_lose(d, trouble);
     } else if (status != 200) {
-        lose_by_status(d, "/_ping", status);
+        docker_lose_by_status(d, "/_ping", status);
     } else if (d->version && d->version < VERSION_MIN) {
-        lose(d, "it is older than API 1.24");
+        docker_lose(d, "it is older than API 1.24");
     } else {
         if (!d->version || d->version > VERSION_MAX) d->version = VERSION_MAX;
         subscribe(d);
@@ -359,31 +264,10 @@ static void run_retry(struct deadline *t)
     struct docker *d = container_of(t, struct docker, retry);
     d->state = DOCKER_PINGS;
     d->version = 0;
-    d->ping = call(d, "/_ping", &ping_ops, CALL_MS, 4096);
+    d->ping = docker_call(d, "/_ping", &ping_ops, CALL_MS, 4096);
 }
 
-/* ---- who follows ---- */
-
-struct docker_follow *docker_follow(struct docker *d, struct roster *r)
-{
-    struct docker_follow *f = mem_zalloc(sizeof(*f));
-    f->docker = d;
-    f->roster = r;
-    list_append(&d->follows, &f->link);
-    arena_init(&f->arena, NULL);
-    map_init(&f->logged);
-    if (d->known.listed_us || d->trouble[0]) tell(f);
-    return f;
-}
-
-void docker_unfollow(struct docker_follow *f)
-{
-    if (!f) return;
-    list_remove(&f->link);
-    map_reset(&f->logged);
-    arena_reset(&f->arena);
-    free(f);
-}
+/* ---- status ---- */
 
 struct docker_status docker_status(const struct docker *d)
 {
@@ -393,8 +277,8 @@ struct docker_status docker_status(const struct docker *d)
         .is_from_snapshot = d->known.is_from_snapshot,
         .listed_us = d->known.listed_us,
         .version = d->version,
-        .trouble = trouble_of(d),
-        .container_count = d->known.count,
+        .trouble = docker_trouble(d),
+        .container_count = d->known.count - d->known.gone_count,
         .event_count = d->event_count,
         .list_count = d->list_count,
         .reconnect_count = d->reconnect_count,
@@ -431,11 +315,13 @@ struct docker *docker_new(struct loop *l, struct http_client *http,
     struct docker *d = mem_zalloc(sizeof(*d));
     d->loop = l;
     d->http = http;
-    d->retry_ms = RETRY_MIN_MS;
+    d->retry_ms = DOCKER_RETRY_MIN_MS;
     arena_init(&d->arena, NULL);
     take_settings(d, s);
     docker_known_init(&d->known);
+    docker_ask_init(&d->ask);
     list_init(&d->follows);
+    job_init(&d->tell, docker_run_tell);
     deadline_init(&d->retry, run_retry);
     deadline_init(&d->relist, run_relist);
     deadline_init(&d->refresh, run_refresh);
@@ -460,7 +346,7 @@ void docker_configure(struct docker *d, const struct docker_daemon_settings *s)
     cancel_calls(d);
     take_settings(d, s);
     d->state = DOCKER_AWAY;
-    d->retry_ms = RETRY_MIN_MS;
+    d->retry_ms = DOCKER_RETRY_MIN_MS;
     run_retry(&d->retry);
 }
 
@@ -472,6 +358,7 @@ void docker_free(struct docker *d)
     deadline_remove(&d->relist);
     deadline_remove(&d->refresh);
     deadline_remove(&d->drain);
+    job_cancel(&d->tell);
     docker_known_reset(&d->known);
     buffer_reset(&d->list_body);
     buffer_reset(&d->event_line);

@@ -8,8 +8,11 @@
 
 static const struct docker_container *find_named(const struct docker_known *k, struct slice word)
 {
-    for (size_t i = 0; i < k->count; i++)
-        if (slice_eq(k->items[i].name, word) || slice_eq(k->items[i].id, word)) return &k->items[i];
+    for (size_t i = 0; i < k->count; i++) {
+        const struct docker_container *c = k->items[i];
+        if (docker_known_is_gone(c)) continue;
+        if (slice_eq(c->name, word) || slice_eq(c->id, word)) return c;
+    }
     return NULL;
 }
 
@@ -19,8 +22,9 @@ static size_t count_ids(const struct docker_known *k, struct slice word,
 {
     size_t count = 0;
     for (size_t i = 0; i < k->count; i++) {
-        if (!slice_starts_with(k->items[i].id, word)) continue;
-        *last = &k->items[i];
+        if (docker_known_is_gone(k->items[i]) || !slice_starts_with(k->items[i]->id, word))
+            continue;
+        *last = k->items[i];
         count++;
     }
     return count;
@@ -39,7 +43,7 @@ void docker_choose_found(const struct docker *d, const struct docker_found *foun
                          const struct docker_settings *upstream, struct arena *arena,
                          struct docker_choice *choice)
 {
-    struct docker_surroundings around = docker_known_around(&d->known, d);
+    struct docker_surroundings around = { d->self, d->settings.network };
     docker_choose(&found->container, found->is_killed, upstream, &around, arena, choice);
 }
 

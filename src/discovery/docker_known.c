@@ -8,7 +8,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -20,6 +19,7 @@ void docker_known_init(struct docker_known *k)
 {
     *k = (struct docker_known){ 0 };
     arena_init(&k->arena, NULL);
+    map_init(&k->by_id);
     map_init(&k->notes);
 }
 
@@ -39,10 +39,17 @@ static void free_notes(struct docker_known *k)
 void docker_known_reset(struct docker_known *k)
 {
     free_notes(k);
+    map_reset(&k->by_id);
+    free(k->items);
     arena_reset(&k->arena);
 }
 
 /* ---- lists ---- */
+
+bool docker_known_is_gone(const struct docker_container *c)
+{
+    return c->state == DOCKER_DEAD;
+}
 
 /* What an event said holds until the list has caught up with it. */
 static bool is_outdated(const struct docker_note *n, const struct docker_container *c)
@@ -52,11 +59,15 @@ static bool is_outdated(const struct docker_note *n, const struct docker_contain
     return !n->killed_ms;
 }
 
-static const struct docker_container *find(const struct docker_known *k, struct slice id)
+struct docker_container *docker_known_find(const struct docker_known *k, struct slice id)
 {
-    for (size_t i = 0; i < k->count; i++)
-        if (slice_eq(k->items[i].id, id)) return &k->items[i];
-    return NULL;
+    return map_get(&k->by_id, id);
+}
+
+static void free_note(struct docker_note *n)
+{
+    free(n->id);
+    free(n);
 }
 
 /* Of those that a list is newer than. */
@@ -70,15 +81,23 @@ static void sweep_notes(struct docker_known *k)
     while (map_next(&k->notes, &cursor, &id, &value)) {
         struct docker_note *n = value;
         n->is_paused = n->has_health = false; /* the list has both */
-        if (is_outdated(n, find(k, id))) {
-            free(n->id);
-            free(n);
-        } else {
+        if (is_outdated(n, docker_known_find(k, id)))
+            free_note(n);
+        else
             map_put(&kept, slice_of(n->id), n);
-        }
     }
     map_reset(&k->notes);
     k->notes = kept;
+}
+
+static void add(struct docker_known *k, struct docker_container *c)
+{
+    if (k->count == k->room) {
+        k->room = k->room ? k->room * 2 : 64;
+        k->items = mem_realloc(k->items, k->room * sizeof(k->items[0]));
+    }
+    k->items[k->count++] = c;
+    map_put(&k->by_id, c->id, c);
 }
 
 bool docker_known_list(struct docker_known *k, struct slice json, struct error *e)
@@ -91,14 +110,147 @@ bool docker_known_list(struct docker_known *k, struct slice json, struct error *
         arena_reset(&arena);
         return false;
     }
+    map_reset(&k->by_id);
+    map_init(&k->by_id);
     arena_reset(&k->arena);
     k->arena = arena;
-    k->items = items;
-    k->count = count;
+    k->count = k->gone_count = k->part_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!docker_known_find(k, items[i].id)) add(k, &items[i]);
     k->listed_us = clock_wall_us();
     k->hash = XXH3_64bits(json.data, json.len);
-    k->is_from_snapshot = false;
+    k->is_from_snapshot = k->has_parts = false;
     sweep_notes(k);
+    return true;
+}
+
+bool docker_known_is_same(struct docker_known *k, struct slice json)
+{
+    if (!k->listed_us || k->has_parts || k->notes.count) return false;
+    if (k->hash != XXH3_64bits(json.data, json.len)) return false;
+    k->listed_us = clock_wall_us();
+    k->is_from_snapshot = false;
+    return true;
+}
+
+/* ---- what is ---- */
+
+bool docker_known_present(const struct docker_known *k, const struct docker_container *listed,
+                          struct docker_container *now, bool *is_killed)
+{
+    const struct docker_note *n = map_get(&k->notes, listed->id);
+    *now = *listed;
+    *is_killed = n && n->killed_ms;
+    if (!n) return true;
+    if (n->is_dead) return false;
+    if (n->is_paused && now->state == DOCKER_RUNNING) now->state = DOCKER_PAUSED;
+    if (n->has_health) now->health = n->health;
+    return true;
+}
+
+/* ---- parts of the list ---- */
+
+static bool is_network_alike(const struct docker_network *a, const struct docker_network *b)
+{
+    return slice_eq(a->name, b->name) && slice_eq(a->id, b->id) && address_eq(&a->ipv4, &b->ipv4) &&
+           address_eq(&a->ipv6, &b->ipv6);
+}
+
+/* Is it the same to everybody? Labels never change. */
+static bool is_alike(const struct docker_container *a, const struct docker_container *b)
+{
+    if (a->state != b->state || a->health != b->health || !slice_eq(a->name, b->name) ||
+        a->network_count != b->network_count || a->port_count != b->port_count)
+        return false;
+    for (size_t i = 0; i < a->network_count; i++)
+        if (!is_network_alike(&a->networks[i], &b->networks[i])) return false;
+    return !a->port_count || !memcmp(a->ports, b->ports, a->port_count * sizeof(a->ports[0]));
+}
+
+struct presence {
+    bool                    is_there, is_killed;
+    struct docker_container now;
+};
+
+static struct presence presence_of(const struct docker_known *k, const struct docker_container *c)
+{
+    struct presence p = { 0 };
+    p.is_there = c && docker_known_present(k, c, &p.now, &p.is_killed) &&
+                 p.now.state != DOCKER_EXITED && p.now.state != DOCKER_DEAD;
+    return p;
+}
+
+static bool has_changed(const struct presence *was, const struct presence *is)
+{
+    if (was->is_there != is->is_there) return true;
+    return is->is_there && (was->is_killed != is->is_killed || !is_alike(&was->now, &is->now));
+}
+
+static void sweep_note(struct docker_known *k, struct slice id, const struct docker_container *c)
+{
+    struct docker_note *n = map_get(&k->notes, id);
+    if (!n) return;
+    n->is_paused = n->has_health = false;
+    if (!is_outdated(n, c)) return;
+    map_remove(&k->notes, id);
+    free_note(n);
+}
+
+/* `known` is as `c` from now on; without `c` it is gone. Its id is another copy then: the map's key
+ * lives as long. */
+static void replace(struct docker_known *k, struct docker_container *known,
+                    const struct docker_container *c)
+{
+    k->gone_count -= docker_known_is_gone(known);
+    if (c)
+        *known = *c;
+    else
+        known->state = DOCKER_DEAD;
+    k->gone_count += docker_known_is_gone(known);
+}
+
+static void take_part(struct docker_known *k, struct slice id, struct docker_container *c,
+                      docker_on_part *tell, void *arg)
+{
+    struct docker_container *known = docker_known_find(k, id);
+    struct presence          was = presence_of(k, known);
+    sweep_note(k, id, c);
+    if (known) {
+        replace(k, known, c);
+    } else if (c) {
+        add(k, c);
+        k->gone_count += docker_known_is_gone(c);
+    }
+    struct presence is = presence_of(k, known ? known : c);
+    if (!known && c)
+        tell(arg, c, true);
+    else if (has_changed(&was, &is))
+        tell(arg, known, false);
+}
+
+static struct docker_container *find_among(struct docker_container *items, size_t count,
+                                           struct slice id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(items[i].id, id)) return &items[i];
+    return NULL;
+}
+
+bool docker_known_part(struct docker_known *k, struct slice json, struct docker_ask *ask,
+                       docker_on_part *tell, void *arg, struct error *e)
+{
+    struct docker_container *items;
+    size_t                   count;
+    if (!docker_parse_list(json, &k->arena, &items, &count, e)) return false;
+    k->has_parts = true;
+    k->part_count += count;
+    for (size_t i = 0; i < ask->asked_count; i++) {
+        struct slice id = slice_of(ask->asked[i]);
+        take_part(k, id, find_among(items, count, id), tell, arg);
+    }
+    if (count <= ask->asked_count) return true;
+    ask->is_filter_unknown = true;
+    for (size_t i = 0; i < count; i++) take_part(k, items[i].id, &items[i], tell, arg);
     return true;
 }
 
@@ -128,12 +280,12 @@ static enum docker_effect note_event(struct docker_note *n, const struct docker_
     case DOCKER_ACTION_KILL:
         if (!is_to_end(e->signal) || n->is_dead) return DOCKER_NOTHING;
         if (!n->killed_ms) n->killed_ms = now_ms;
-        return DOCKER_CHANGED;
+        return DOCKER_OVER;
     case DOCKER_ACTION_DIE:
     case DOCKER_ACTION_DESTROY:
         if (n->is_dead) return DOCKER_NOTHING;
         n->is_dead = true;
-        return DOCKER_CHANGED;
+        return DOCKER_OVER;
     case DOCKER_ACTION_START:
         n->is_dead = n->is_paused = n->has_health = false;
         n->killed_ms = 0;
@@ -153,12 +305,22 @@ static enum docker_effect note_event(struct docker_note *n, const struct docker_
     return DOCKER_NOTHING;
 }
 
+/* Started again, it is nobody's until the list has its new address. */
+static void end(struct docker_known *k, struct slice id)
+{
+    struct docker_container *c = docker_known_find(k, id);
+    if (!c || docker_known_is_gone(c)) return;
+    c->state = DOCKER_EXITED;
+    k->has_parts = true;
+}
+
 enum docker_effect docker_known_event(struct docker_known *k, const struct docker_event *e,
                                       uint64_t now_ms)
 {
     if (e->time_nano > k->last_nano) k->last_nano = e->time_nano;
     if (e->action == DOCKER_ACTION_OTHER || !e->id.len) return DOCKER_NOTHING;
     struct docker_note *n = note_of(k, e->id);
+    if (e->action == DOCKER_ACTION_DIE || e->action == DOCKER_ACTION_DESTROY) end(k, e->id);
     return n ? note_event(n, e, now_ms) : DOCKER_RELIST;
 }
 
@@ -181,102 +343,4 @@ uint64_t docker_known_expire(struct docker_known *k, uint64_t now_ms, uint64_t d
         }
     }
     return next_ms;
-}
-
-/* ---- what rosters get ---- */
-
-bool docker_known_present(const struct docker_known *k, const struct docker_container *listed,
-                          struct docker_container *now, bool *is_killed)
-{
-    const struct docker_note *n = map_get(&k->notes, listed->id);
-    *now = *listed;
-    *is_killed = n && n->killed_ms;
-    if (!n) return true;
-    if (n->is_dead) return false;
-    if (n->is_paused && now->state == DOCKER_RUNNING) now->state = DOCKER_PAUSED;
-    if (n->has_health) now->health = n->health;
-    return true;
-}
-
-static bool is_id_of(struct slice id, struct slice self)
-{
-    return self.len >= 12 && slice_starts_with(id, self);
-}
-
-static const struct docker_container *find_self(const struct docker_known *k, struct slice self)
-{
-    for (size_t i = 0; i < k->count; i++)
-        if (is_id_of(k->items[i].id, self)) return &k->items[i];
-    return NULL;
-}
-
-struct docker_surroundings docker_known_around(const struct docker_known *k, const struct docker *d)
-{
-    char name[64] = "";
-    gethostname(name,
-                sizeof(name) - 1); /* in a container: its short id, unless it was given another */
-    return (struct docker_surroundings){ find_self(k, slice_of(name)), d->settings.network };
-}
-
-struct visit {
-    const struct docker_known    *known;
-    struct docker_surroundings    around;
-    const struct docker_settings *settings;
-    struct arena                  arena;
-};
-
-static void visit_init(struct visit *v, const struct docker_known *k, const struct docker *d,
-                       const struct roster *r)
-{
-    v->known = k;
-    v->around = docker_known_around(k, d);
-    v->settings = r->upstream->settings->docker;
-    arena_init(&v->arena, NULL);
-}
-
-static bool choose(struct visit *v, size_t index, struct docker_choice *choice)
-{
-    struct docker_container c;
-    bool                    is_killed;
-    if (!docker_known_present(v->known, &v->known->items[index], &c, &is_killed)) return false;
-    docker_choose(&c, is_killed, v->settings, &v->around, &v->arena, choice);
-    return choice->is_member;
-}
-
-void docker_known_tell(const struct docker_known *k, const struct docker *d, struct roster *r,
-                       const char *trouble)
-{
-    struct visit          v;
-    struct docker_choice  choice;
-    struct endpoint_spec *specs = mem_alloc((k->count + 1) * sizeof(*specs));
-    size_t                count = 0;
-    visit_init(&v, k, d, r);
-    for (size_t i = 0; i < k->count; i++) {
-        if (!choose(&v, i, &choice) || !choice.is_usable) continue;
-        specs[count++] = (struct endpoint_spec){
-            .identity = choice.identity,
-            .address = choice.address,
-            .text = choice.text,
-            .weight = choice.weight,
-            .is_backup = choice.is_backup,
-            .state = choice.state,
-            .reason = choice.state_reason,
-        };
-    }
-    roster_update(r, specs, count, trouble);
-    free(specs);
-    arena_reset(&v.arena);
-}
-
-void docker_each_quarantined(const struct docker *d, const struct roster *r,
-                             void (*tell)(void *arg, struct slice name, struct slice why),
-                             void *arg)
-{
-    struct visit         v;
-    struct docker_choice choice;
-    visit_init(&v, &d->known, d, r);
-    for (size_t i = 0; i < d->known.count; i++)
-        if (choose(&v, i, &choice) && choice.is_in_quarantine)
-            tell(arg, d->known.items[i].name, choice.why);
-    arena_reset(&v.arena);
 }

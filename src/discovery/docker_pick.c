@@ -93,14 +93,16 @@ static bool fits_label(const struct docker_container *c, struct slice wanted)
     return equals == wanted.len || slice_eq(value, slice_from(wanted, equals + 1));
 }
 
-static bool is_member(const struct docker_container *c, const struct docker_settings *upstream)
+bool docker_is_member(const struct docker_container *c, const struct docker_settings *upstream)
 {
     if (!upstream->service.len && !upstream->label.len) return false;
-    struct slice oneoff = docker_label_value(c, S("com.docker.compose.oneoff"));
-    if (slice_eq_nocase(oneoff, S("true"))) return false; /* docker compose run */
+    /* First what most are not: this is asked of each container for each upstream. */
+    if (!fits_value(c, S("com.docker.compose.service"), upstream->service) ||
+        !fits_value(c, S("com.docker.compose.project"), upstream->project))
+        return false;
     if (upstream->label.len && !fits_label(c, upstream->label)) return false;
-    return fits_value(c, S("com.docker.compose.service"), upstream->service) &&
-           fits_value(c, S("com.docker.compose.project"), upstream->project);
+    struct slice oneoff = docker_label_value(c, S("com.docker.compose.oneoff"));
+    return !slice_eq_nocase(oneoff, S("true")); /* docker compose run */
 }
 
 /* ---- whether it is there ---- */
@@ -311,7 +313,7 @@ void docker_choose(const struct docker_container *c, bool is_killed,
 {
     struct pick p = { c, upstream, s, arena, choice, { 0 } };
     *choice = (struct docker_choice){ .weight = 1 };
-    if (!is_member(c, upstream)) return;
+    if (!docker_is_member(c, upstream)) return;
     choice->is_member = true;
     if (!is_there(&p) || !is_enabled(&p) || !labels_fit(&p)) return;
     if (!pick_address(&p) || !pick_port(&p)) return;

@@ -39,6 +39,9 @@ void docker_choose(const struct docker_container *c, bool is_killed,
                    const struct docker_settings *upstream, const struct docker_surroundings *s,
                    struct arena *arena, struct docker_choice *choice);
 
+/* Do its labels fit the upstream? */
+bool docker_is_member(const struct docker_container *c, const struct docker_settings *upstream);
+
 /* Labels that look like ours and are none: "wharfgat.host", "wharfgate.weigth". Calls `found` with
  * the label and the one that was meant (empty: no idea). */
 void docker_check_labels(const struct docker_container *c,

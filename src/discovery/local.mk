@@ -7,5 +7,5 @@ src_libwharfgate_a_SOURCES += \
 	src/discovery/docker_pick.c src/discovery/docker_pick.h \
 	src/discovery/docker.c src/discovery/docker.h src/discovery/docker_private.h \
 	src/discovery/docker_explain.c src/discovery/docker_explain.h \
-	src/discovery/docker_known.c \
+	src/discovery/docker_known.c src/discovery/docker_lists.c src/discovery/docker_follow.c \
 	src/discovery/docker_snapshot.c

@@ -168,7 +168,7 @@ class Daemon:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer):
-        with contextlib.suppress(OSError, EOFError):
+        with peer, contextlib.suppress(OSError):
             pending = b""
             while True:
                 while b"\r\n\r\n" not in pending:
@@ -181,9 +181,11 @@ class Daemon:
                 assert method == "GET", method
                 self.requests.append(target)
                 path, _, query = target.partition("?")
-                if path.endswith("/events"):
+                if path.endswith("/events") and self.events_status == 200:
                     return self._stream(peer)
-                if path == "/_ping":
+                if path.endswith("/events"):
+                    self._answer(peer, self.events_status, b"{}")
+                elif path == "/_ping":
                     self._answer(peer, self.ping_status, b"OK")
                 elif self.is_hung:
                     time.sleep(60)
@@ -197,8 +199,6 @@ class Daemon:
                      f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def _stream(self, peer):
-        if self.events_status != 200:
-            return self._answer(peer, self.events_status, b"{}")
         with self.lock:
             peer.sendall(b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n"
                          b"Transfer-Encoding: chunked\r\n\r\n")

@@ -48,7 +48,7 @@ static void the_dead_stay_dead_while_the_list_lags(void **state)
     (void)state;
     docker_known_init(&k);
     take(&k, "[" CONTAINER("a", "running", "Up 2 minutes") "]");
-    assert_int_equal(tell(&k, DOCKER_ACTION_DIE, 0), DOCKER_CHANGED);
+    assert_int_equal(tell(&k, DOCKER_ACTION_DIE, 0), DOCKER_OVER);
     assert_int_equal(tell(&k, DOCKER_ACTION_DIE, 0), DOCKER_NOTHING);
     take(&k, "[" CONTAINER("a", "running", "Up 2 minutes") "]");
     assert_true(note(&k)->is_dead);
@@ -70,9 +70,9 @@ static void signals_that_end_and_others(void **state)
         int                number;
         enum docker_effect effect;
     } cases[] = {
-        { SIGTERM, DOCKER_CHANGED }, { SIGKILL, DOCKER_CHANGED },  { SIGQUIT, DOCKER_CHANGED },
-        { SIGINT, DOCKER_CHANGED },  { SIGWINCH, DOCKER_CHANGED }, { 0, DOCKER_CHANGED },
-        { SIGHUP, DOCKER_NOTHING },  { SIGUSR1, DOCKER_NOTHING },  { SIGUSR2, DOCKER_NOTHING },
+        { SIGTERM, DOCKER_OVER },   { SIGKILL, DOCKER_OVER },    { SIGQUIT, DOCKER_OVER },
+        { SIGINT, DOCKER_OVER },    { SIGWINCH, DOCKER_OVER },   { 0, DOCKER_OVER },
+        { SIGHUP, DOCKER_NOTHING }, { SIGUSR1, DOCKER_NOTHING }, { SIGUSR2, DOCKER_NOTHING },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -149,6 +149,88 @@ static void a_bad_list_changes_nothing(void **state)
     docker_known_reset(&k);
 }
 
+/* ---- parts of the list ---- */
+
+struct told {
+    char text[256];
+};
+
+static void on_part(void *arg, const struct docker_container *c, bool is_new)
+{
+    struct told *t = arg;
+    size_t       len = strlen(t->text);
+    snprintf(t->text + len, sizeof(t->text) - len, "%s%.*s%s ", is_new ? "+" : "", SLICE_ARG(c->id),
+             c->state == DOCKER_RUNNING ? "" : "-");
+}
+
+/* Asks for `a` and `b`; what was told of. */
+static struct told take_part(struct docker_known *k, const char *json)
+{
+    static char       a[] = "a", b[] = "b";
+    struct docker_ask ask = { .asked = { a, b }, .asked_count = 2 };
+    struct told       t = { "" };
+    struct error      e = { "" };
+    if (!docker_known_part(k, slice_of(json), &ask, on_part, &t, &e)) fail_msg("%s", e.text);
+    return t;
+}
+
+static void a_part_tells_what_is_otherwise(void **state)
+{
+    struct docker_known k;
+    (void)state;
+    docker_known_init(&k);
+    take(&k, "[" CONTAINER("a", "running", "Up") "," CONTAINER("c", "running", "Up") "]");
+    const char *both =
+        "[" CONTAINER("a", "running", "Up 1 second") "," CONTAINER("b", "running", "Up") "]";
+    assert_string_equal(take_part(&k, both).text, "+b ");
+    assert_string_equal(take_part(&k, both).text, "");
+    assert_int_equal(k.count, 3);
+    /* Not in the answer: gone; `c` was not asked for. */
+    assert_string_equal(take_part(&k, "[" CONTAINER("b", "running", "Up (unhealthy)") "]").text,
+                        "a- b ");
+    assert_int_equal(k.gone_count, 1);
+    assert_string_equal(take_part(&k, both).text, "a b ");
+    assert_int_equal(k.gone_count, 0);
+    assert_true(docker_known_find(&k, S("c"))->state == DOCKER_RUNNING);
+    docker_known_reset(&k);
+}
+
+static void a_part_that_lags_raises_no_dead(void **state)
+{
+    struct docker_known k;
+    (void)state;
+    docker_known_init(&k);
+    const char *running = "[" CONTAINER("a", "running", "Up") "]";
+    take(&k, running);
+    assert_int_equal(tell(&k, DOCKER_ACTION_DIE, 0), DOCKER_OVER);
+    assert_string_equal(take_part(&k, running).text, "");
+    assert_true(note(&k)->is_dead);
+    /* Started: nobody's, until the list has it. */
+    assert_int_equal(tell(&k, DOCKER_ACTION_DIE, 0), DOCKER_NOTHING);
+    assert_int_equal(tell(&k, DOCKER_ACTION_START, 0), DOCKER_RELIST);
+    assert_int_equal(docker_known_find(&k, S("a"))->state, DOCKER_EXITED);
+    assert_string_equal(take_part(&k, running).text, "a ");
+    docker_known_reset(&k);
+}
+
+static void the_same_list_again(void **state)
+{
+    struct docker_known k;
+    (void)state;
+    docker_known_init(&k);
+    const char *list = "[" CONTAINER("a", "running", "Up 2 hours") "]";
+    assert_false(docker_known_is_same(&k, slice_of(list)));
+    take(&k, list);
+    assert_true(docker_known_is_same(&k, slice_of(list)));
+    assert_false(docker_known_is_same(&k, S("[]")));
+    take_part(&k, list); /* b is not there, nor was it */
+    assert_false(docker_known_is_same(&k, slice_of(list)));
+    take(&k, list);
+    tell(&k, DOCKER_ACTION_PAUSE, 0); /* until a list says otherwise */
+    assert_false(docker_known_is_same(&k, slice_of(list)));
+    docker_known_reset(&k);
+}
+
 /* ---- the snapshot ---- */
 
 static void a_snapshot_is_read_as_it_was_written(void **state)
@@ -195,6 +277,9 @@ int main(void)
         cmocka_unit_test(an_order_that_was_followed),
         cmocka_unit_test(health_and_pause_count_at_once_and_until_the_list),
         cmocka_unit_test(a_bad_list_changes_nothing),
+        cmocka_unit_test(a_part_tells_what_is_otherwise),
+        cmocka_unit_test(a_part_that_lags_raises_no_dead),
+        cmocka_unit_test(the_same_list_again),
         cmocka_unit_test(a_snapshot_is_read_as_it_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
