@@ -245,7 +245,9 @@ static void run(struct load *l)
     uint64_t measuring = l->started_ns + l->options.warm_up_ns;
     uint64_t end = measuring + l->options.run_ns;
     bool     is_told = false;
-    for (uint64_t now = l->started_ns; now < end || l->waiting_count; now = now_ns()) {
+    /* What is due is asked for, however late this is. */
+    for (uint64_t now = l->started_ns; now < end || l->next_ns < end || l->waiting_count;
+         now = now_ns()) {
         give_up(l, now);
         ask_due(l, end);
         if (!is_told && now >= measuring) {
