@@ -83,11 +83,14 @@ static void save(struct docker *d)
 {
     struct error e;
     if (!d->settings.snapshot.len || d->saved_hash == d->known.hash) return;
-    if (docker_snapshot_save(d->settings.snapshot.data, buffer_slice(&d->list_body),
-                             d->known.listed_us, &e))
-        d->saved_hash = d->known.hash;
-    else
+    bool was_unsaved = d->is_unsaved;
+    d->is_unsaved = !docker_snapshot_save(d->settings.snapshot.data, buffer_slice(&d->list_body),
+                                          d->known.listed_us, &e);
+    if (!d->is_unsaved) d->saved_hash = d->known.hash;
+    if (d->is_unsaved && !was_unsaved)
         log_warn(d->loop->log, "the snapshot of containers is not written: %s", e.text);
+    else if (was_unsaved && !d->is_unsaved)
+        log_info(d->loop->log, "the snapshot of containers is written again");
 }
 
 static bool take_whole(struct docker *d, struct error *e)

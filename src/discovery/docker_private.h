@@ -89,6 +89,7 @@ struct docker {
     struct deadline                 retry, relist, refresh, drain;
     uint64_t                        event_count, list_count, reconnect_count;
     uint64_t                        saved_hash;
+    bool                            is_unsaved; /* and that was logged */
 };
 
 /* ---- docker.c ---- */

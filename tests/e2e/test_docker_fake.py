@@ -308,17 +308,26 @@ def test_a_disk_that_is_full(daemon, origin, tmp_path):
     """The snapshot is not written, which is logged; all else goes on."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk]).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", disk]).returncode:
         pytest.skip("may not mount")
     try:
         with start(daemon, origin, f', snapshot: "{disk}/docker"') as gate:
-            (disk / "big").write_bytes(b"x" * (16384 - 4096 * 2))
+            (disk / "big").write_bytes(b"x" * (524288 - 4096 * 2))
             old = (disk / "docker").read_bytes()
             daemon.containers += fleet(60, 60, "127.30")
             daemon.die(daemon.containers[0])
             until(lambda: "the snapshot of containers is not written" in gate.errors(), "a word of it")
             until(lambda: 1 not in ready(gate) and 3 in ready(gate), "replicas")
             assert (disk / "docker").read_bytes() == old
+            lists = docker(gate)["lists"]
+            daemon.containers += fleet(120, 5, "127.30")
+            daemon.start(daemon.containers[-1])
+            until(lambda: docker(gate)["lists"] > lists, "another list")
+            assert gate.errors().count("the snapshot of containers is not written") == 1
             assert serving(gate)
+            (disk / "big").unlink()
+            daemon.end_streams()
+            until(lambda: "is written again" in gate.errors(), "room")
+            assert (disk / "docker").read_bytes() != old
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
