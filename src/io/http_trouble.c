@@ -146,6 +146,8 @@ void http_trouble_tell(const struct http_trouble *t, struct error *e)
     case CURLE_SSL_CONNECT_ERROR: tell_tls(t, e); break;
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE: tell_files(t, e); break;
+    /* So libcurl says of a line beyond its limit; newer ones say CURLE_TOO_LARGE. */
+    case CURLE_OUT_OF_MEMORY: error_set(e, "a line of the answer's head is too long"); break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: error_set(e, "the answer is not HTTP: %s", words); break;
     default: error_set(e, "%s", words);

@@ -198,6 +198,20 @@ static void test_endless_head(void **state)
     close(fd);
 }
 
+static void test_endless_line_of_the_head(void **state)
+{
+    struct bench *t = *state;
+    int           fd = bench_begin(t);
+    put(fd, "HTTP/1.1 200 OK\r\nA: ");
+    for (int i = 0; !t->a.done_count; i++) {
+        assert_true(i < 100000);
+        (void)!send(fd, "0123456789012345678901234567890123456789", 40, MSG_NOSIGNAL);
+        loop_turn(t->loop, 0);
+    }
+    assert_string_equal(t->a.trouble, "a line of the answer's head is too long");
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
@@ -218,6 +232,7 @@ int main(void)
         TEST(test_body_over_the_bound),
         TEST(test_body_at_the_bound),
         TEST(test_endless_head),
+        TEST(test_endless_line_of_the_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
