@@ -49,13 +49,20 @@ static uint64_t wait_ms(const struct exchange *x)
     return x->wait_until_ms > now_ms ? x->wait_until_ms - now_ms : 1;
 }
 
+/* Apart, so that deadlines without it cost no frame. */
+__attribute__((noinline)) static uint64_t try_or_all_ms(const struct exchange *x, uint64_t try_ms,
+                                                        uint64_t all_ms)
+{
+    bool is_try = try_ms < all_ms && !x->is_last_try && attempt_may_follow(x);
+    return is_try ? try_ms : all_ms;
+}
+
 /* For the response's head: of this attempt, if another one may follow. */
 static uint64_t response_ms(const struct exchange *x)
 {
     uint64_t all_ms = exchange_timeouts(x)->response_header;
     uint64_t try_ms = x->route->upstream ? x->route->upstream->settings->try_timeout : 0;
-    if (!try_ms || try_ms >= all_ms || x->is_last_try || !attempt_may_follow(x)) return all_ms;
-    return try_ms;
+    return try_ms ? try_or_all_ms(x, try_ms, all_ms) : all_ms;
 }
 
 static uint64_t deadline_ms(const struct exchange *x)

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <assert.h>
+
 #include "upstream/client.h"
 
 /* A worker's connections to one endpoint. */
@@ -79,8 +81,15 @@ struct upstream_local *upstream_local_find(const struct upstream_client *c, uint
                                            const struct upstream *u);
 
 /* ---- pool.c ---- */
-/* Made when there is none yet. */
-struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e);
+/* There is none yet. */
+struct pool *upstream_pool_make(struct upstream_local *l, struct endpoint *e);
+/* Made when there is none yet. Each request asks three times. */
+static inline struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e)
+{
+    struct pool *pool = e->slot < l->pool_count ? l->pools[e->slot] : NULL;
+    assert(!pool || pool->endpoint == e);
+    return pool ? pool : upstream_pool_make(l, e);
+}
 /* A user less; it may be gone by then. */
 void upstream_pool_unuse(struct pool *pool);
 /* Could a request have a connection of it now? */

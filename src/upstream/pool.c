@@ -29,13 +29,10 @@ static void grow(struct upstream_local *l, uint32_t slot)
     l->pool_count = count;
 }
 
-struct pool *upstream_pool_of(struct upstream_local *l, struct endpoint *e)
+struct pool *upstream_pool_make(struct upstream_local *l, struct endpoint *e)
 {
     if (e->slot >= l->pool_count) grow(l, e->slot);
-    struct pool **at = &l->pools[e->slot];
-    if (!*at) *at = pool_new(l, e);
-    assert((*at)->endpoint == e);
-    return *at;
+    return l->pools[e->slot] = pool_new(l, e);
 }
 
 static void pool_free(struct pool *pool)
