@@ -6,6 +6,7 @@ src_libwharfgate_a_SOURCES += \
 	src/base/clock.c src/base/clock.h \
 	src/base/counter.h \
 	src/base/error.c src/base/error.h \
+	src/base/gcra.c src/base/gcra.h \
 	src/base/list.h \
 	src/base/log.c src/base/log.h \
 	src/base/map.c src/base/map.h \

@@ -1,3 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-src_libwharfgate_a_SOURCES += src/filter/gcra.c src/filter/gcra.h
 src_libwharfgate_a_SOURCES += src/filter/rate_limit.c src/filter/rate_limit.h

@@ -9,8 +9,8 @@
 
 #include "base/buffer.h"
 #include "base/counter.h"
+#include "base/gcra.h"
 #include "base/memory.h"
-#include "filter/gcra.h"
 
 enum { TABLE_BYTES = 16 * 1024 * 1024 };
 

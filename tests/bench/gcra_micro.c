@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "filter/gcra.h"
+#include "base/gcra.h"
 
 enum { KEYS = 1000000, THREADS_MAX = 2 };
 

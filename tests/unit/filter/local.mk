@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-check_PROGRAMS += tests/unit/filter/gcra_test
-tests_unit_filter_gcra_test_SOURCES = tests/unit/filter/gcra_test.c
 check_PROGRAMS += tests/unit/filter/rate_limit_test
 tests_unit_filter_rate_limit_test_SOURCES = tests/unit/filter/rate_limit_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h

@@ -10,7 +10,7 @@
  * charged in the few nanoseconds in which another one takes its expired place
  * is forgotten, as if evicted.
  */
-#include "filter/gcra.h"
+#include "base/gcra.h"
 
 #include <assert.h>
 #include <stdatomic.h>

@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/gcra.h"
 #include "base/random.h"
-#include "filter/gcra.h"
 
 #define MS ((uint64_t)1000000)
 #define START (1000000 * MS) /* some time after boot */
