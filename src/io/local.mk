@@ -4,6 +4,7 @@ src_libwharfgate_a_SOURCES += src/io/tls.h src/io/tls_internal.h \
 	src/io/tls_ocsp.c src/io/tls_pem.c src/io/tls_selfsigned.c src/io/tls_server.c \
 	src/io/tls_sites.c src/io/tls_store.c src/io/tls_stream.c src/io/tls_ticket.c
 src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
+	src/io/alarm.c src/io/alarm.h \
 	src/io/conn.c src/io/conn.h src/io/conn_pump.h src/io/conn_read.c src/io/conn_write.c \
 	src/io/deadline.c src/io/deadline.h \
 	src/io/digest.c src/io/digest.h \

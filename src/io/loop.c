@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/alarm.h"
 #include "io/conn_pump.h"
 #include "io/deadline.h"
 
@@ -85,7 +86,9 @@ struct loop *loop_new(struct log *log)
     l->wheel = deadline_wheel_new(l);
     deadline_init(&l->doubt_deadline, conn_check_doubts);
     event_assign(&l->wait_timer, base, -1, 0, on_wait_over, l);
-    return l;
+    if ((l->alarms = alarms_new(l))) return l;
+    loop_free(l);
+    return NULL;
 }
 
 void loop_free(struct loop *l)
@@ -95,6 +98,7 @@ void loop_free(struct loop *l)
     for (size_t i = 0; i < l->stale_fd_count; i++) close(l->stale_fds[i].fd);
     free(l->stale_fds);
     event_del(&l->wait_timer);
+    alarms_free(l->alarms);
     deadline_wheel_free(l->wheel);
     event_base_free(l->base);
     free(l->scratch);

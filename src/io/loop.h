@@ -58,6 +58,7 @@ struct loop {
     char                  *scratch;  /* LOOP_SCRATCH_BYTES: where plain input lands */
     char                  *cipher;   /* the same for TLS records */
     struct deadline_wheel *wheel;
+    struct alarms         *alarms; /* io/alarm.h */
     bool                   must_stop;
     uint64_t               turn_count;
 
