@@ -138,15 +138,39 @@ static struct gcra_decision decide(const struct gcra_rule *rule, uint64_t now_ns
     return (struct gcra_decision){ .admitted = true,
                                    .remaining =
                                        remaining < UINT32_MAX ? (uint32_t)remaining : UINT32_MAX,
-                                   .reset_ms = ms_up(next) };
+                                   .reset_ms = ms_up(next),
+                                   .early_ms = ms_up(ahead) };
+}
+
+static uint64_t hash_of(const struct gcra_table *t, struct slice key)
+{
+    return XXH3_64bits_withSecret(key.data, key.len, t->secret, sizeof(t->secret));
+}
+
+static uint64_t tag_of(uint64_t hash)
+{
+    uint64_t tag = hash >> (64 - TAG_BITS);
+    return tag ? tag : 1;
+}
+
+struct gcra_decision gcra_peek(const struct gcra_table *t, struct slice key,
+                               const struct gcra_rule *rule, uint64_t now_ns)
+{
+    uint64_t         hash = hash_of(t, key), tat = 0;
+    struct gcra_set *set = &t->sets[hash & t->mask];
+    unsigned         way = find(atomic_load(&set->tags), tag_of(hash));
+    if (way < WAYS) tat = atomic_load(&set->tats[way]);
+    struct gcra_decision d = decide(rule, now_ns, &tat);
+    if (!d.admitted) return d;
+    d.remaining++; /* nothing was taken */
+    d.reset_ms = d.early_ms;
+    return d;
 }
 
 struct gcra_decision gcra_take(struct gcra_table *t, struct slice key, const struct gcra_rule *rule,
                                uint64_t now_ns)
 {
-    uint64_t hash = XXH3_64bits_withSecret(key.data, key.len, t->secret, sizeof(t->secret));
-    uint64_t tag = hash >> (64 - TAG_BITS);
-    if (!tag) tag = 1;
+    uint64_t         hash = hash_of(t, key), tag = tag_of(hash);
     struct gcra_set *set = &t->sets[hash & t->mask];
     for (;;) {
         uint64_t tags = atomic_load(&set->tags);

@@ -33,6 +33,7 @@ struct gcra_decision {
     uint32_t remaining;      /* further requests that would be admitted now */
     uint64_t retry_after_ms; /* until one would be admitted; 0 when this one was */
     uint64_t reset_ms;       /* until the bucket is full again */
+    uint64_t early_ms;       /* an admitted one: so long before its time without a burst */
 };
 
 /* `count` a period, neither of them 0; rounded so that the rate is never exceeded. */
@@ -48,6 +49,10 @@ void               gcra_table_free(struct gcra_table *t);
  * little). A refused one changes nothing. */
 struct gcra_decision gcra_take(struct gcra_table *t, struct slice key, const struct gcra_rule *rule,
                                uint64_t now_ns);
+
+/* Whether gcra_take() would admit, and what is there before it; changes nothing. */
+struct gcra_decision gcra_peek(const struct gcra_table *t, struct slice key,
+                               const struct gcra_rule *rule, uint64_t now_ns);
 
 /* Keys that were forgotten before their bucket was full. */
 uint64_t gcra_evictions(const struct gcra_table *t);

@@ -63,6 +63,14 @@ static inline struct slice slice_from(struct slice s, size_t from)
     return (struct slice){ s.data + from, s.len - from };
 }
 
+/* Of a hexadecimal digit; -1: it is none. */
+static inline int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Index of the first `c`, or s.len when there is none. */
 static inline size_t slice_find(struct slice s, char c)
 {

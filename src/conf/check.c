@@ -9,6 +9,8 @@
 #include "conf/nearest.h"
 #include "conf/types.h"
 
+enum { DELAY_MS_MAX = 30000 }; /* clients seldom wait for longer */
+
 static void fault(struct conf_parser *p, const struct conf_place *at, const char *message)
 {
     conf_report_add(p->report, CONF_ERROR, at, "%s", message);
@@ -149,6 +151,40 @@ void conf_check_limits(struct conf_parser *p, void *base, const struct conf_plac
         fault(p, at, "`request_line` cannot be larger than `header_bytes`, which includes it");
 }
 
+/* The last of a full burst that is held back waits for as long as the rate needs for all. */
+static uint64_t longest_delay_ms(const struct rate_limit_settings *l)
+{
+    return l->rate_period > UINT64_MAX / (l->burst + 1) ? UINT64_MAX
+                                                        : l->rate_period * l->burst / l->rate_count;
+}
+
+void conf_check_rate_limit(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct rate_limit_settings *l = base;
+    if (l->delay && !l->burst) fault(p, at, "`delay` needs `burst`: how many may wait");
+    if (l->delay && longest_delay_ms(l) > DELAY_MS_MAX)
+        conf_report_add(p->report, CONF_WARNING, at,
+                        "`delay`: with this rate the last of the burst waits for %llu s",
+                        (unsigned long long)longest_delay_ms(l) / 1000);
+    if (l->mode != LIMIT_AUTO && l->store != STORE_REDIS)
+        fault(p, at, "`mode` needs `store: redis`");
+    if (l->delay && l->mode == LIMIT_LEASE)
+        fault(p, at, "`delay` needs `mode: exact`: who comes when, only the store knows");
+}
+
+void conf_check_redis(struct conf_parser *p, void *base, const struct conf_place *at)
+{
+    const struct redis_settings *r = base;
+    struct conf_redis_url        url;
+    if (!r->url.len || conf_parse_redis_url(r->url, p->arena, &url)) return; /* told already */
+    if (r->sentinel && r->is_cluster) fault(p, at, "`sentinel` and `cluster` exclude each other");
+    if ((r->sentinel || r->is_cluster) && !url.port)
+        fault(p, at, "`sentinel` and `cluster` need a `url` of `redis://` or `rediss://`");
+    if (r->is_cluster && url.database) fault(p, at, "a Redis Cluster has the database 0 alone");
+    if (r->tls && !url.port) fault(p, at, "`tls` needs a `url` of `redis://` or `rediss://`");
+    if (r->username.len && !r->password.len) fault(p, at, "`username` needs `password`");
+}
+
 /* ---- names ---- */
 
 /* One kind of things that rows name. */
@@ -190,15 +226,19 @@ static void check_mentions(struct conf_parser *p)
         { .flag = CONF_UPSTREAM, .what = "upstream" },
         { .flag = CONF_LISTENER, .what = "listener" },
         { .flag = CONF_RATE_LIMIT, .what = "rate limit" },
+        { .flag = CONF_CONCURRENCY_LIMIT, .what = "concurrency limit" },
     };
-    for (size_t k = 0; k < 3; k++) map_init(&kinds[k].names);
+    enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
+    for (size_t k = 0; k < KIND_COUNT; k++) map_init(&kinds[k].names);
     for (size_t i = 0; i < s->upstream_count; i++)
         map_put(&kinds[0].names, s->upstreams[i].name, &s->upstreams[i]);
     for (size_t i = 0; i < s->listener_count; i++)
         map_put(&kinds[1].names, s->listeners[i].name, &s->listeners[i]);
     for (size_t i = 0; i < s->rate_limit_count; i++)
         map_put(&kinds[2].names, s->rate_limits[i].name, &s->rate_limits[i]);
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t i = 0; i < s->concurrency_limit_count; i++)
+        map_put(&kinds[3].names, s->concurrency_limits[i].name, &s->concurrency_limits[i]);
+    for (size_t k = 0; k < KIND_COUNT; k++) {
         for (size_t i = 0; i < p->mention_count; i++) resolve(p, &kinds[k], &p->mentions[i]);
         map_reset(&kinds[k].names);
     }
@@ -362,9 +402,18 @@ static void check_routes(struct conf_parser *p)
     map_reset(&seen);
 }
 
+static void check_stores(struct conf_parser *p)
+{
+    const struct settings *s = p->settings;
+    for (size_t i = 0; i < s->rate_limit_count; i++)
+        if (s->rate_limits[i].store == STORE_REDIS && !s->redis)
+            fault(p, &s->rate_limits[i].at, "`store: redis` needs `stores: { redis: URL }`");
+}
+
 void conf_check_all(struct conf_parser *p)
 {
     check_mentions(p);
+    check_stores(p);
     check_listeners(p);
     for (size_t i = 0; i < p->settings->upstream_count; i++)
         check_servers(p, &p->settings->upstreams[i]);

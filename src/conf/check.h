@@ -20,6 +20,8 @@ void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *
 /* `off` and `any` of `upgrade` stand alone. */
 void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
                          const struct conf_place *at);
+void conf_check_rate_limit(struct conf_parser *p, void *base, const struct conf_place *at);
+void conf_check_redis(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at);
 
 /* The whole, once all sections are read. */

@@ -49,10 +49,11 @@ enum conf_flags {
     CONF_NULLABLE = 64,   /* an empty value leaves it unset */
     CONF_SWITCH = 128,    /* CONF_OPTIONAL: `true` for all defaults, `false` for none */
     CONF_NOT_EMPTY = 256, /* a list or a map with at least one item */
-    CONF_UPSTREAM = 512,  /* the text names an upstream, a listener, a rate limit */
+    CONF_UPSTREAM = 512,  /* the text names an upstream, a listener, a limit */
     CONF_LISTENER = 1024,
     CONF_RATE_LIMIT = 2048,
-    CONF_REFERENCE = CONF_UPSTREAM | CONF_LISTENER | CONF_RATE_LIMIT,
+    CONF_CONCURRENCY_LIMIT = 4096,
+    CONF_REFERENCE = CONF_UPSTREAM | CONF_LISTENER | CONF_RATE_LIMIT | CONF_CONCURRENCY_LIMIT,
 };
 
 enum { CONF_CHOICE_LATER = -1 }; /* known, but not to this version */

@@ -46,7 +46,21 @@ enum setting_retry { RETRY_CONNECT, RETRY_RESET, RETRY_TIMEOUT, RETRY_MALFORMED,
 enum setting_proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
 enum setting_http2 { HTTP2_AUTO, HTTP2_ON, HTTP2_OFF };
 enum setting_protocol { PROTOCOL_SETTING_H1, PROTOCOL_SETTING_H2, PROTOCOL_SETTING_AUTO };
-enum setting_store { STORE_LOCAL };
+enum setting_store { STORE_LOCAL, STORE_REDIS };
+enum setting_limit_mode { LIMIT_AUTO, LIMIT_EXACT, LIMIT_LEASE };
+enum setting_limit_headers { LIMIT_HEADERS_STANDARD, LIMIT_HEADERS_LEGACY, LIMIT_HEADERS_OFF };
+enum setting_on_failure { ON_FAILURE_LOCAL, ON_FAILURE_OPEN, ON_FAILURE_CLOSED };
+/* What a request is told by; conf_split_key() reads it. */
+enum setting_key {
+    KEY_CLIENT_IP,
+    KEY_HOST,
+    KEY_PATH,
+    KEY_ROUTE,
+    KEY_CLIENT_CERT, /* the subject of a verified one */
+    KEY_HEADER,
+    KEY_COOKIE,
+    KEY_QUERY
+};
 
 struct certificate_settings {
     struct conf_place at;
@@ -64,6 +78,8 @@ struct listener_tls_settings {
     enum setting_client_auth     client_auth;
     struct slice                 client_ca; /* path */
     bool                         tickets;
+    uint64_t                     handshake_count;  /* handshakes_per_address, a rate; 0: no limit */
+    uint64_t                     handshake_period; /* ms */
 };
 
 struct listener_settings {
@@ -77,6 +93,7 @@ struct listener_settings {
     struct text_list              accept_proxy_protocol; /* CIDRs whose PROXY header is required */
     struct text_list              trusted_proxies; /* CIDRs whose X-Forwarded-* are believed */
     uint32_t                      max_connections; /* 0: limits.max_connections alone */
+    uint32_t                      max_connections_per_address; /* 0: no limit */
 };
 
 struct server_settings {
@@ -94,7 +111,7 @@ struct upstream_tls_settings {
 
 struct balance_settings {
     enum setting_balance   algorithm;
-    struct slice           key;      /* of ring_hash, maglev: client_ip, path, header:X, cookie:X */
+    struct slice           key;      /* of ring_hash, maglev: see enum setting_key */
     uint32_t               max_load; /* of them: percent of the average that one may have; 0: any */
     struct slice           cookie;   /* of sticky: its name */
     struct slice           secret;   /* of sticky: what it is signed with */
@@ -196,16 +213,55 @@ struct upstream_settings {
     struct slice fingerprint;
 };
 
+/* A key that has several parts is all of them together; of which one is empty: no key. */
+struct key_settings {
+    struct text_list parts;       /* see enum setting_key */
+    uint32_t         ipv6_prefix; /* bits of an IPv6 address that tell clients apart, 64 */
+};
+
 struct rate_limit_settings {
-    struct conf_place  at;
-    struct slice       name;
-    struct slice       key;         /* client_ip */
-    uint64_t           rate_count;  /* rate: 10/s -> 10 per 1,000 ms */
-    uint64_t           rate_period; /* ms */
-    uint32_t           burst;       /* extra at once, default 0 */
-    enum setting_store store;
-    uint16_t           status; /* 429 */
-    bool               dry_run;
+    struct conf_place          at;
+    struct slice               name;
+    struct key_settings        key;
+    uint64_t                   rate_count;  /* rate: 10/s -> 10 per 1,000 ms */
+    uint64_t                   rate_period; /* ms */
+    uint32_t                   burst;       /* extra at once, default 0 */
+    bool                       delay;       /* what is in the burst is held back, not let through */
+    enum setting_store         store;
+    enum setting_limit_mode    mode;   /* of STORE_REDIS */
+    struct text_list           allow;  /* CIDRs that are not limited */
+    uint64_t                   memory; /* bytes of the table of keys */
+    uint16_t                   status; /* 429 */
+    enum setting_limit_headers headers;
+    bool                       dry_run;
+};
+
+struct concurrency_limit_settings {
+    struct conf_place   at;
+    struct slice        name;
+    struct key_settings key;
+    uint32_t            max;
+    uint16_t            status; /* 429 */
+    bool                dry_run;
+};
+
+struct sentinel_settings {
+    struct slice     master;  /* its name */
+    struct text_list servers; /* host:port */
+    struct slice     username, password;
+};
+
+/* The Redis that a fleet shares. */
+struct redis_settings {
+    struct conf_place             at;
+    struct slice                  url; /* conf_parse_redis_url() */
+    struct slice                  username, password;
+    enum setting_on_failure       on_failure;
+    uint64_t                      deadline; /* of a call */
+    struct slice                  prefix;   /* of keys */
+    bool                          is_cluster;
+    struct sentinel_settings     *sentinel; /* NULL: none */
+    struct upstream_tls_settings *tls;      /* NULL: plain, or defaults with rediss:// */
 };
 
 struct name_value {
@@ -248,7 +304,8 @@ struct redirect_settings {
 struct policy_settings {
     uint64_t                    max_body; /* 1 MiB; 0: unlimited */
     struct timeout_settings     timeouts; /* of them: body_idle, write_idle, connect, response_* */
-    struct slice                rate_limit; /* a name in rate_limits, or unset */
+    struct text_list            rate_limits;        /* names in rate_limits, in this order */
+    struct text_list            concurrency_limits; /* names in concurrency_limits */
     bool                        allow_encoded_slash;
     bool                        access_log;          /* default true */
     bool                        client_cert_headers; /* X-Client-Cert-*: default true */
@@ -315,14 +372,17 @@ struct settings {
     uint64_t     shutdown_grace; /* 30s */
     struct slice pid_file;
 
-    struct listener_settings   *listeners;
-    size_t                      listener_count;
-    struct upstream_settings   *upstreams;
-    size_t                      upstream_count;
-    struct rate_limit_settings *rate_limits;
-    size_t                      rate_limit_count;
-    struct route_settings      *routes;
-    size_t                      route_count;
+    struct listener_settings          *listeners;
+    size_t                             listener_count;
+    struct upstream_settings          *upstreams;
+    size_t                             upstream_count;
+    struct rate_limit_settings        *rate_limits;
+    size_t                             rate_limit_count;
+    struct concurrency_limit_settings *concurrency_limits;
+    size_t                             concurrency_limit_count;
+    struct redis_settings             *redis; /* NULL: none */
+    struct route_settings             *routes;
+    size_t                             route_count;
 
     struct timeout_settings   timeouts;
     struct limit_settings     limits;

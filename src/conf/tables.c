@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tables of listeners and rate limits. A key that people can
- * write is one row in a table, and nowhere else.
+ * The tables of listeners. A key that people can write is one row in a table, and
+ * nowhere else.
  */
 #include "conf/check.h"
 #include "conf/types.h"
@@ -128,6 +128,15 @@ static const struct conf_row listener_tls_rows[] = {
       CONF_FIELD(listener_tls_settings, tickets),
       .preset = "true",
       .doc = "Let clients resume sessions by tickets; the keys are rotated." },
+    { .key = "handshakes_per_address",
+      .type = &conf_rate,
+      CONF_FIELD(listener_tls_settings, handshake_count),
+      .min = 1,
+      .max = 1000000000,
+      .preset_doc = "no limit",
+      .doc = "How many handshakes one client address (IPv6: /64) may begin in how long, that many "
+             "at once too; further connections are closed before theirs.",
+      .example = "20/s" },
     { 0 },
 };
 
@@ -155,6 +164,10 @@ static const struct conf_choice redirects[] = { { "https", true }, { "off", fals
 static const struct conf_choice http2_modes[] = {
     { "auto", HTTP2_AUTO }, { "on", HTTP2_ON }, { "off", HTTP2_OFF }, { NULL, 0 }
 };
+
+_Static_assert(offsetof(struct listener_tls_settings, handshake_period) ==
+                   offsetof(struct listener_tls_settings, handshake_count) + sizeof(uint64_t),
+               "conf_rate writes both");
 
 static const struct conf_row listener_name = {
     .key = "name",
@@ -218,6 +231,15 @@ static const struct conf_row listener_rows[] = {
       CONF_FIELD(listener_settings, max_connections),
       .preset = "unlimited",
       .doc = "Connections at once on this listener, below `limits.max_connections`." },
+    { .key = "max_connections_per_address",
+      .type = &conf_count,
+      .min = 1,
+      .max = 1000000,
+      .zero = "unlimited",
+      CONF_FIELD(listener_settings, max_connections_per_address),
+      .preset = "unlimited",
+      .doc = "Connections at once of one client address (IPv6: /64); further ones are closed. "
+             "Many people may share an address." },
     { 0 },
 };
 
@@ -239,80 +261,5 @@ const struct conf_section conf_listener_section = {
     .size = sizeof(struct listener_settings),
     .rows = listener_rows,
     .name = &listener_name,
-    .has_place = true,
-};
-
-/* ---- rate limits ---- */
-
-_Static_assert(offsetof(struct rate_limit_settings, rate_period) ==
-                   offsetof(struct rate_limit_settings, rate_count) + sizeof(uint64_t),
-               "conf_rate writes both");
-
-static const struct conf_choice limit_keys[] = { { "client_ip", 0 }, { NULL, 0 } };
-static const struct conf_choice stores[] = {
-    { "local", STORE_LOCAL },
-    { "redis", CONF_CHOICE_LATER },
-    { NULL, 0 },
-};
-
-static const struct conf_row rate_limit_name = {
-    .key = "name",
-    .type = &conf_name,
-    CONF_FIELD(rate_limit_settings, name),
-};
-
-static const struct conf_row rate_limit_rows[] = {
-    { .key = "key",
-      .type = &conf_enum,
-      .choices = limit_keys,
-      CONF_FIELD(rate_limit_settings, key),
-      .preset = "client_ip",
-      .doc = "What is counted: requests by client address." },
-    { .key = "rate",
-      .type = &conf_rate,
-      CONF_FIELD(rate_limit_settings, rate_count),
-      .min = 1,
-      .max = 1000000000,
-      .flags = CONF_REQUIRED,
-      .doc = "How many in how long, evenly spread.",
-      .example = "10/s" },
-    { .key = "burst",
-      .type = &conf_count,
-      .min = 0,
-      .max = 1000000,
-      CONF_FIELD(rate_limit_settings, burst),
-      .preset = "0",
-      .doc = "How many more may come at once." },
-    { .key = "store",
-      .type = &conf_enum,
-      .choices = stores,
-      CONF_FIELD(rate_limit_settings, store),
-      .preset = "local",
-      .doc = "Where the counts are kept: in this process." },
-    { .key = "status",
-      .type = &conf_count,
-      .min = 400,
-      .max = 599,
-      CONF_FIELD(rate_limit_settings, status),
-      .preset = "429",
-      .doc = "Status of the answer to what is too much." },
-    { .key = "dry_run",
-      .type = &conf_bool,
-      CONF_FIELD(rate_limit_settings, dry_run),
-      .preset = "false",
-      .doc = "Count and log, but refuse nothing." },
-    { 0 },
-};
-
-const struct conf_section conf_rate_limit_section = {
-    .title = "rate_limits",
-    .what = "a rate limit",
-    .intro = "Named limits that routes refer to.",
-    .example = "rate_limits:\n"
-               "  api: { key: client_ip, rate: 10/s, burst: 20 }\n"
-               "  login: { rate: 5/m, dry_run: true }\n",
-    .size = sizeof(struct rate_limit_settings),
-    .rows = rate_limit_rows,
-    .name = &rate_limit_name,
     .has_place = true,
 };

@@ -505,6 +505,15 @@ static const struct conf_row root_rows[] = {
       .section = &conf_rate_limit_section,
       CONF_ITEMS(settings, rate_limits, rate_limit_count),
       .doc = "Limits that routes name." },
+    { .key = "concurrency_limits",
+      .shape = CONF_MAP,
+      .section = &conf_concurrency_limit_section,
+      CONF_ITEMS(settings, concurrency_limits, concurrency_limit_count),
+      .doc = "Limits of requests at once." },
+    { .key = "stores",
+      .shape = CONF_INLINE,
+      .section = &conf_stores_section,
+      .doc = "What gateways share." },
     { .key = "timeouts",
       .shape = CONF_INLINE,
       .section = &conf_timeouts_section,
@@ -545,7 +554,6 @@ static const struct conf_row root_rows[] = {
       .section = &discovery_section,
       CONF_FIELD(settings, discovery),
       .doc = "Where replicas are found." },
-    { .key = "stores", .shape = CONF_LATER },
     { 0 },
 };
 

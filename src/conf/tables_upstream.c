@@ -146,7 +146,7 @@ static const struct conf_row upstream_tls_rows[] = {
     { 0 },
 };
 
-static const struct conf_section upstream_tls_section = {
+const struct conf_section conf_upstream_tls_section = {
     .title = "upstreams.NAME.tls",
     .what = "`tls` of an upstream",
     .intro = "TLS towards the servers. `tls: true` takes all defaults: the certificate is "
@@ -242,7 +242,7 @@ static const struct conf_row upstream_rows[] = {
       .example = "30s" },
     { .key = "tls",
       .shape = CONF_OPTIONAL,
-      .section = &upstream_tls_section,
+      .section = &conf_upstream_tls_section,
       CONF_FIELD(upstream_settings, tls),
       .flags = CONF_SWITCH,
       .preset_doc = "plain HTTP",

@@ -43,24 +43,29 @@ extern const struct conf_type conf_target;
 extern const struct conf_type conf_percent; /* a uint32_t */
 extern const struct conf_type conf_status;
 extern const struct conf_type conf_retry;
-extern const struct conf_type conf_key;
+extern const struct conf_type conf_key;       /* of balancing */
+extern const struct conf_type conf_limit_key; /* of limits: more kinds */
 extern const struct conf_type conf_cookie_name;
 extern const struct conf_type conf_dns_name;
 extern const struct conf_type conf_dns_server;
 extern const struct conf_type conf_docker_endpoint;
 extern const struct conf_type conf_request_target;
+extern const struct conf_type conf_redis_url;
 
 /* tables.c */
 extern const struct conf_section conf_listener_section;
 /* tables_upstream.c */
 extern const struct conf_section conf_upstream_section;
+extern const struct conf_section conf_upstream_tls_section;
 /* tables_health.c */
 extern const struct conf_section conf_balance_section;
 extern const struct conf_section conf_health_check_section;
 extern const struct conf_section conf_ejection_section;
 extern const struct conf_section conf_upstream_limits_section;
-/* tables.c */
+/* tables_limits.c */
 extern const struct conf_section conf_rate_limit_section;
+extern const struct conf_section conf_concurrency_limit_section;
+extern const struct conf_section conf_stores_section;
 /* tables_route.c */
 extern const struct conf_section conf_defaults_section;
 extern const struct conf_section conf_route_section;
@@ -75,8 +80,19 @@ extern const struct conf_section conf_root_section;
 bool conf_status_fits(struct slice pattern, unsigned status);
 /* The bit of enum setting_retry that a text of conf_retry stands for. */
 unsigned conf_retry_bit(struct slice condition);
-/* "header:X-User" -> header, X-User. False when it is no key. */
-bool conf_split_key(struct slice key, struct slice *kind, struct slice *name);
+/* "header:X-User" -> KEY_HEADER, X-User. False when it is no key. */
+bool conf_split_key(struct slice key, enum setting_key *kind, struct slice *name);
+
+/* What stands in stores.redis.url; texts in the arena. */
+struct conf_redis_url {
+    struct slice host; /* or, where its port is 0, the path of a Unix socket */
+    uint16_t     port;
+    uint32_t     database;
+    struct slice username, password; /* decoded; or unset */
+    bool         is_tls;
+};
+/* NULL, or what is wrong with it. */
+const char *conf_parse_redis_url(struct slice text, struct arena *a, struct conf_redis_url *url);
 
 /* What other programs take for `true` and `false`, for hints. */
 bool conf_is_yes(struct slice text);

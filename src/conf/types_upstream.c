@@ -152,36 +152,6 @@ const struct conf_type conf_retry = {
     .write = conf_write_text,
 };
 
-/* ---- keys ---- */
-
-bool conf_split_key(struct slice key, struct slice *kind, struct slice *name)
-{
-    size_t colon = slice_find(key, ':');
-    *kind = slice_make(key.data, colon);
-    *name = colon < key.len ? slice_from(key, colon + 1) : slice_make("", 0);
-    if (slice_eq(*kind, S("client_ip")) || slice_eq(*kind, S("path"))) return colon == key.len;
-    return name->len && (slice_eq(*kind, S("header")) || slice_eq(*kind, S("cookie")));
-}
-
-static bool read_key(struct conf_parser *p, const struct conf_row *row, struct slice text,
-                     void *field, struct error *e)
-{
-    struct slice kind, name, stored;
-    (void)row;
-    if (!conf_split_key(text, &kind, &name)) return false;
-    if (name.len && !conf_field_name.read(p, row, name, &stored, e)) return false;
-    return conf_store_text(p, text, field);
-}
-
-const struct conf_type conf_key = {
-    .label = "key",
-    .expected = "`client_ip`, `path`, `header:NAME` or `cookie:NAME`",
-    .json = "\"string\"",
-    .pattern = "client_ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
-    .read = read_key,
-    .write = conf_write_text,
-};
-
 /* ---- cookies ---- */
 
 static bool read_cookie_name(struct conf_parser *p, const struct conf_row *row, struct slice text,

@@ -7,6 +7,7 @@
 #include "control/explain_parts.h"
 #include "control/gate_parts.h"
 #include "proxy/affinity.h"
+#include "proxy/request_key.h"
 
 /* ---- the choice ---- */
 
@@ -18,15 +19,15 @@ struct pick {
     struct slice               why; /* the request decides; empty: it does not */
 };
 
-static const char *key_word(enum upstream_key key)
+static const char *key_word(enum setting_key key)
 {
     switch (key) {
-    case UPSTREAM_KEY_CLIENT: return "the client's address";
-    case UPSTREAM_KEY_PATH: return "the path";
-    case UPSTREAM_KEY_HEADER: return "the header";
-    case UPSTREAM_KEY_COOKIE: return "the cookie";
+    case KEY_CLIENT_IP: return "the client's address";
+    case KEY_PATH: return "the path";
+    case KEY_HEADER: return "the header";
+    case KEY_COOKIE: return "the cookie";
+    default: return ""; /* balancing knows no others */
     }
-    return "";
 }
 
 static void ask_by_key(struct pick *p, const struct explain_request *r)
@@ -44,7 +45,7 @@ static void ask_by_key(struct pick *p, const struct explain_request *r)
 
 static void ask_by_cookie(struct pick *p, const struct explain_request *r)
 {
-    p->ask.token = affinity_cookie(&r->head, p->upstream->settings->balance.cookie);
+    p->ask.token = request_cookie(&r->head, p->upstream->settings->balance.cookie);
     if (p->ask.token.len) p->why = S("sticky: the cookie names it");
 }
 
@@ -80,7 +81,7 @@ static struct slice why_any(const struct pick *p, struct arena *a)
     if (p->ask.token.len)
         return arena_printf(a, "the cookie names none of them: one of the %zu %s by least_requests",
                             count, what);
-    if (u->balance->has_key && u->key == UPSTREAM_KEY_CLIENT)
+    if (u->balance->has_key && u->key == KEY_CLIENT_IP)
         return arena_printf(a, "one of the %zu %s, by the client's address (--client)", count,
                             what);
     if (u->balance->has_key)

@@ -8,13 +8,6 @@
 
 /* ---- the question ---- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* %XX; what is none stays as it is. */
 static struct slice decode(struct slice text, struct arena *a)
 {

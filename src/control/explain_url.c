@@ -117,17 +117,39 @@ static struct slice period_text(uint64_t ms, struct arena *a)
     }
 }
 
+static struct slice join(const struct text_list *list, const char *between, struct arena *a)
+{
+    struct slice all = list->count ? list->items[0] : S("");
+    for (size_t i = 1; i < list->count; i++)
+        all = arena_printf(a, "%.*s%s%.*s", SLICE_ARG(all), between, SLICE_ARG(list->items[i]));
+    return all;
+}
+
+static struct slice key_text(const struct key_settings *key, struct arena *a)
+{
+    return key->parts.count ? join(&key->parts, " and ", a) : S("client_ip");
+}
+
 static struct slice rate_limit_text(const struct plan *p, struct slice name, struct arena *a)
 {
     for (size_t i = 0; i < p->settings->rate_limit_count; i++) {
         const struct rate_limit_settings *s = &p->settings->rate_limits[i];
         if (!slice_eq(s->name, name)) continue;
-        return arena_printf(a, "%.*s: %llu/%.*s, burst %u, by %.*s; then %u%s", SLICE_ARG(name),
-                            (unsigned long long)s->rate_count,
-                            SLICE_ARG(period_text(s->rate_period, a)), s->burst, SLICE_ARG(s->key),
-                            s->status, s->dry_run ? " (dry run: lets pass)" : "");
+        return arena_printf(
+            a, "%.*s: %llu/%.*s, burst %u, by %.*s; then %u%s", SLICE_ARG(name),
+            (unsigned long long)s->rate_count, SLICE_ARG(period_text(s->rate_period, a)), s->burst,
+            SLICE_ARG(key_text(&s->key, a)), s->status, s->dry_run ? " (dry run: lets pass)" : "");
     }
     return name;
+}
+
+static struct slice rate_limits_text(const struct plan *p, const struct text_list *names,
+                                     struct arena *a)
+{
+    struct text_list texts = { arena_alloc(a, names->count * sizeof(struct slice)), names->count };
+    for (size_t i = 0; i < names->count; i++)
+        texts.items[i] = rate_limit_text(p, names->items[i], a);
+    return join(&texts, "; ", a);
 }
 
 static void put_filters(const struct plan *p, const struct plan_route *route, struct arena *a,
@@ -137,7 +159,7 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
     for (size_t i = 0; i < route->filter_count; i++) {
         const struct filter_ops *ops = route->filters[i].ops;
         struct slice             detail = S("");
-        if (ops == &filter_rate_limit) detail = rate_limit_text(p, route->policy->rate_limit, a);
+        if (ops == &filter_rate_limit) detail = rate_limits_text(p, &route->policy->rate_limits, a);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
         explain_put(to, ",\"detail\"", detail);
         buffer_put_char(to, '}');

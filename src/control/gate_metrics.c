@@ -108,8 +108,10 @@ static void find_limits(const struct plan *p, struct map *to)
     for (size_t i = 0; i < p->route_count; i++)
         for (size_t k = 0; k < p->routes[i].filter_count; k++) {
             const struct plan_filter *f = &p->routes[i].filters[k];
-            if (f->ops == &filter_rate_limit)
-                map_put(to, rate_limit_name(f->config), (void *)(uintptr_t)f->config);
+            if (f->ops != &filter_rate_limit) continue;
+            const struct rate_limit_chain *chain = f->config;
+            for (size_t r = 0; r < chain->count; r++)
+                map_put(to, rate_limit_name(chain->rules[r]), chain->rules[r]);
         }
 }
 
@@ -140,6 +142,7 @@ static void put_rate_limits(struct gate *g, struct buffer *to)
         struct rate_limit_counts counts = rate_limit_count(limit);
         put_limit(to, requests, limit, "admitted", counts.admitted);
         put_limit(to, requests, limit, "refused", counts.refused);
+        put_limit(to, requests, limit, "delayed", counts.delayed);
     }
     stats_put_family(to, evictions, "counter", "Keys forgotten before their bucket was full.");
     for (size_t cursor = 0; map_next(&limits, &cursor, &name, &limit);)

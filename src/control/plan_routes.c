@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "conf/types.h"
 #include "control/plan_parts.h"
 #include "filter/rate_limit.h"
 #include "origin/redirect.h"
@@ -18,13 +19,14 @@ static void free_rate_limit(struct registry_item *item, void *arg)
     rate_limit_free(item->object);
 }
 
+/* Equal texts, equal limits: those keep their state over a reload. */
 static struct rate_limit *make_rate_limit(struct build *b, const struct rate_limit_settings *s)
 {
     struct registry *r = b->maker->registry;
     struct buffer    key = BUFFER_INIT;
-    buffer_printf(&key, "%.*s %llu/%llu+%u %u %d", SLICE_ARG(s->name),
-                  (unsigned long long)s->rate_count, (unsigned long long)s->rate_period, s->burst,
-                  s->status, s->dry_run);
+    buffer_put_slice(&key, s->name);
+    buffer_put_char(&key, '\n');
+    conf_write(&conf_rate_limit_section, 0, s, &key);
     struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
     if (!item)
         item = registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key),
@@ -34,22 +36,36 @@ static struct rate_limit *make_rate_limit(struct build *b, const struct rate_lim
     return item->object;
 }
 
-static const void *configure_rate_limit(struct build *b, const struct route_settings *route)
+/* NULL: there is none of that name. */
+static struct rate_limit *find_rate_limit(struct build *b, struct slice name)
 {
-    struct slice name = route->policy.rate_limit;
-    if (!name.len) return NULL;
     struct rate_limit *known = map_get(&b->limits, name);
-    if (known) return known;
-    for (size_t i = 0; i < b->settings->rate_limit_count; i++) {
+    for (size_t i = 0; !known && i < b->settings->rate_limit_count; i++) {
         const struct rate_limit_settings *s = &b->settings->rate_limits[i];
         if (!slice_eq(s->name, name)) continue;
         known = make_rate_limit(b, s);
         map_put(&b->limits, s->name, known);
-        return known;
     }
-    conf_report_add(b->report, CONF_ERROR, &route->at, "there is no rate limit %.*s",
-                    SLICE_ARG(name));
-    return NULL;
+    return known;
+}
+
+static const void *configure_rate_limits(struct build *b, const struct route_settings *route)
+{
+    const struct text_list  *names = &route->policy.rate_limits;
+    struct arena            *a = &b->plan->arena;
+    struct rate_limit_chain *chain = arena_zalloc(a, sizeof(*chain));
+    if (!names->count) return NULL;
+    struct rate_limit **rules = arena_zalloc(a, names->count * sizeof(*rules));
+    for (size_t i = 0; i < names->count; i++) {
+        struct rate_limit *rule = find_rate_limit(b, names->items[i]);
+        if (rule)
+            rules[chain->count++] = rule;
+        else
+            conf_report_add(b->report, CONF_ERROR, &route->at, "there is no rate limit %.*s",
+                            SLICE_ARG(names->items[i]));
+    }
+    chain->rules = rules;
+    return chain;
 }
 
 /* The order in which requests meet them; responses meet them in reverse. */
@@ -58,7 +74,7 @@ static const struct {
     /* The filter's config, or NULL: the route does not want it. */
     const void *(*configure)(struct build *b, const struct route_settings *route);
 } filter_table[] = {
-    { &filter_rate_limit, configure_rate_limit },
+    { &filter_rate_limit, configure_rate_limits },
 };
 
 enum { FILTER_COUNT = sizeof(filter_table) / sizeof(filter_table[0]) };

@@ -11,56 +11,92 @@
 #include "base/counter.h"
 #include "base/gcra.h"
 #include "base/memory.h"
-
-enum { TABLE_BYTES = 16 * 1024 * 1024 };
+#include "io/alarm.h"
 
 /* Written by one worker each. */
 struct limit_counters {
     alignas(64) struct counter admitted;
+    struct counter delayed;
     struct counter refused;
 };
 
 struct rate_limit {
-    char                  *name;
-    struct gcra_table     *table;
-    struct gcra_rule       rule;
-    unsigned               worker_count;
-    struct limit_counters *counters;
-    char                  *policy; /* RateLimit-Policy */
-    uint16_t               status;
-    bool                   is_dry_run;
+    struct arena               arena;
+    struct slice               name;
+    struct slice               label;  /* the name as a string of a structured field */
+    struct slice               policy; /* RateLimit-Policy */
+    struct slice               quota;  /* of it, q */
+    struct request_key         key;
+    struct cidr_set            allow;
+    struct gcra_table         *table;
+    struct gcra_rule           rule;
+    unsigned                   worker_count;
+    struct limit_counters     *counters;
+    enum setting_limit_headers headers;
+    uint16_t                   status;
+    bool                       delays;
+    bool                       is_dry_run;
 };
 
-/* One request's outcome, until the answer's head is made. */
-struct limit_state {
+/* What a rule said of the request; is_known: it was asked. */
+struct verdict {
     struct gcra_decision decision;
-    bool                 is_refused;
+    bool                 is_known;
 };
 
-/* "name";q=burst + 1;w=seconds: the quota of the bucket and the time in which an
- * empty one fills. */
-static char *make_policy(const struct rate_limit *l)
+/* One request's, until it ends. */
+struct limit_state {
+    struct exchange               *exchange;
+    const struct rate_limit_chain *chain;
+    size_t                         refused_by; /* index; chain->count: by none */
+    uint64_t                       wait_ms;    /* until it is its turn by all rules */
+    struct alarm                   alarm;
+    struct verdict                 verdicts[];
+};
+
+/* ---- rules ---- */
+
+/* q: what a full bucket holds; w: the time in which an empty one fills. RFC 9651 has
+ * strings as JSON does, as far as names go. */
+static void describe(struct rate_limit *l)
 {
-    struct buffer b = BUFFER_INIT;
+    struct buffer label = BUFFER_INIT;
     uint64_t      quota = l->rule.interval_ns ? l->rule.span_ns / l->rule.interval_ns : 1;
     uint64_t      window_s = (l->rule.span_ns + 999999999) / 1000000000;
-    buffer_put_json(&b, slice_of(l->name));
-    buffer_printf(&b, ";q=%llu;w=%llu", (unsigned long long)quota, (unsigned long long)window_s);
-    return buffer_detach(&b);
+    buffer_put_json(&label, l->name);
+    l->label = arena_copy(&l->arena, buffer_slice(&label));
+    l->quota = arena_printf(&l->arena, "%llu", (unsigned long long)quota);
+    l->policy = arena_printf(&l->arena, "%.*s;q=%.*s;w=%llu", SLICE_ARG(l->label),
+                             SLICE_ARG(l->quota), (unsigned long long)window_s);
+    buffer_reset(&label);
+}
+
+static void take_allowed(struct rate_limit *l, const struct text_list *allow)
+{
+    struct error ignored;
+    l->allow.items = arena_zalloc(&l->arena, allow->count * sizeof(*l->allow.items));
+    for (size_t i = 0; i < allow->count; i++) /* the configuration has checked them */
+        if (cidr_parse(&l->allow.items[l->allow.count], allow->items[i], &ignored))
+            l->allow.count++;
 }
 
 struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned worker_count)
 {
     struct rate_limit *l = mem_zalloc(sizeof(*l));
-    l->name = mem_slicedup(s->name);
-    l->table = gcra_table_new(TABLE_BYTES);
+    arena_init(&l->arena, NULL);
+    l->name = arena_copy(&l->arena, s->name);
+    request_key_build(&l->key, &s->key, &l->arena);
+    take_allowed(l, &s->allow);
+    l->table = gcra_table_new(s->memory);
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
     l->counters =
         mem_zalloc_aligned(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
+    l->headers = s->headers;
     l->status = s->status;
+    l->delays = s->delay;
     l->is_dry_run = s->dry_run;
-    l->policy = make_policy(l);
+    describe(l);
     return l;
 }
 
@@ -69,65 +105,154 @@ void rate_limit_free(struct rate_limit *l)
     if (!l) return;
     gcra_table_free(l->table);
     free(l->counters);
-    free(l->policy);
-    free(l->name);
+    arena_reset(&l->arena);
     free(l);
 }
 
-/* An IPv6 client has a /64 of its own: more bits would give it 2^64 buckets. */
-static struct slice key_of(const struct address *client)
+/* ---- requests ---- */
+
+/* The key that the rule counts the request under; empty: it does not. */
+static struct slice key_of(const struct rate_limit *l, struct exchange *x)
 {
-    size_t len = client->family == ADDRESS_V4 ? 4 : client->family == ADDRESS_V6 ? 8 : 0;
-    return slice_make((const char *)client->ip, len);
+    if (l->allow.count && cidr_set_has(&l->allow, exchange_client(x))) return S("");
+    return exchange_key(x, &l->key);
+}
+
+/* False: it is refused. */
+static bool take(struct limit_state *s, size_t i)
+{
+    struct rate_limit     *l = s->chain->rules[i];
+    struct exchange       *x = s->exchange;
+    struct verdict        *v = &s->verdicts[i];
+    struct limit_counters *counters = &l->counters[exchange_worker_index(x)];
+    struct slice           key = key_of(l, x);
+    if (!key.len) return true;
+    v->is_known = true;
+    v->decision = gcra_take(l->table, key, &l->rule, exchange_clock(x)->now_ns);
+    counter_add(v->decision.admitted ? &counters->admitted : &counters->refused, 1);
+    if (!v->decision.admitted) {
+        exchange_note_limit(x, l->name, l->is_dry_run);
+        return l->is_dry_run;
+    }
+    if (!l->delays || l->is_dry_run || !v->decision.early_ms) return true;
+    counter_add(&counters->delayed, 1);
+    if (s->wait_ms < v->decision.early_ms) s->wait_ms = v->decision.early_ms;
+    return true;
+}
+
+/* What rules would say that were not asked any more: for the headers alone. */
+static void peek_from(struct limit_state *s, size_t i)
+{
+    for (; i < s->chain->count; i++) {
+        const struct rate_limit *l = s->chain->rules[i];
+        struct slice             key = key_of(l, s->exchange);
+        if (!key.len) continue;
+        s->verdicts[i].is_known = true;
+        s->verdicts[i].decision =
+            gcra_peek(l->table, key, &l->rule, exchange_clock(s->exchange)->now_ns);
+    }
+}
+
+static void on_turn(struct alarm *a)
+{
+    exchange_continue(container_of(a, struct limit_state, alarm)->exchange);
 }
 
 static enum filter_result on_request(struct exchange *x, const void *config, void **state)
 {
-    const struct rate_limit *l = config;
-    struct limit_state      *s = arena_zalloc(exchange_arena(x), sizeof(*s));
-    struct limit_counters   *counters = &l->counters[exchange_worker_index(x)];
-    s->decision =
-        gcra_take(l->table, key_of(exchange_client(x)), &l->rule, exchange_clock(x)->now_ns);
+    const struct rate_limit_chain *chain = config;
+    struct limit_state            *s =
+        arena_zalloc(exchange_arena(x), sizeof(*s) + chain->count * sizeof(s->verdicts[0]));
+    s->exchange = x;
+    s->chain = chain;
+    s->refused_by = chain->count;
+    alarm_init(&s->alarm, on_turn);
     *state = s;
-    counter_add(s->decision.admitted ? &counters->admitted : &counters->refused, 1);
-    if (s->decision.admitted || l->is_dry_run) return FILTER_CONTINUE;
-    s->is_refused = true;
-    exchange_reply_status(x, l->status, "rate_limited");
-    return FILTER_REPLY;
+    for (size_t i = 0; i < chain->count; i++) {
+        if (take(s, i)) continue;
+        s->refused_by = i;
+        peek_from(s, i + 1);
+        exchange_reply_status(x, chain->rules[i]->status, "rate_limited");
+        return FILTER_REPLY;
+    }
+    if (!s->wait_ms) return FILTER_CONTINUE;
+    alarm_set(exchange_loop(x), &s->alarm, s->wait_ms);
+    return FILTER_PAUSE;
 }
+
+static void on_end(struct exchange *x, const void *config, void *state)
+{
+    struct limit_state *s = state;
+    (void)x;
+    (void)config;
+    if (s) alarm_clear(&s->alarm);
+}
+
+/* ---- answers ---- */
 
 static unsigned long long seconds_up(uint64_t ms)
 {
     return (unsigned long long)((ms + 999) / 1000);
 }
 
+static struct slice seconds_text(struct arena *a, uint64_t ms)
+{
+    return arena_printf(a, "%llu", seconds_up(ms));
+}
+
+static void put_standard(const struct rate_limit *l, const struct gcra_decision *d, struct arena *a,
+                         struct http_fields *to)
+{
+    http_fields_add_named(to, a, S("RateLimit-Policy"), l->policy);
+    http_fields_add_named(to, a, S("RateLimit"),
+                          arena_printf(a, "%.*s;r=%u;t=%llu", SLICE_ARG(l->label), d->remaining,
+                                       seconds_up(d->reset_ms)));
+}
+
+static void put_legacy(const struct rate_limit *l, const struct gcra_decision *d, struct arena *a,
+                       struct http_fields *to)
+{
+    http_fields_add_named(to, a, S("X-RateLimit-Limit"), l->quota);
+    http_fields_add_named(to, a, S("X-RateLimit-Remaining"), arena_printf(a, "%u", d->remaining));
+    http_fields_add_named(to, a, S("X-RateLimit-Reset"), seconds_text(a, d->reset_ms));
+}
+
+/* Legacy headers know one limit: that of which the least is left. */
 static void on_response(struct exchange *x, const void *config, void *state, struct http_head *head)
 {
-    const struct rate_limit  *l = config;
     const struct limit_state *s = state;
     struct arena             *a = exchange_arena(x);
-    if (!s || l->is_dry_run) return;
-    struct buffer name = BUFFER_INIT;
-    buffer_put_json(&name, slice_of(l->name));
-    struct slice now = arena_printf(a, "%.*s;r=%u;t=%llu", SLICE_ARG(buffer_slice(&name)),
-                                    s->decision.remaining, seconds_up(s->decision.reset_ms));
-    buffer_reset(&name);
-    http_fields_add_named(&head->fields, a, S("RateLimit-Policy"), slice_of(l->policy));
-    http_fields_add_named(&head->fields, a, S("RateLimit"), now);
-    if (!s->is_refused) return;
-    struct slice wait = arena_printf(a, "%llu", seconds_up(s->decision.retry_after_ms));
-    http_fields_set(&head->fields, a, FIELD_RETRY_AFTER, wait);
+    size_t                    tightest = SIZE_MAX;
+    (void)config;
+    if (!s) return;
+    for (size_t i = 0; i < s->chain->count; i++) {
+        const struct rate_limit    *l = s->chain->rules[i];
+        const struct gcra_decision *d = &s->verdicts[i].decision;
+        if (!s->verdicts[i].is_known || l->is_dry_run) continue;
+        if (l->headers != LIMIT_HEADERS_OFF) put_standard(l, d, a, &head->fields);
+        if (l->headers != LIMIT_HEADERS_LEGACY) continue;
+        if (tightest == SIZE_MAX || d->remaining < s->verdicts[tightest].decision.remaining)
+            tightest = i;
+    }
+    if (tightest != SIZE_MAX)
+        put_legacy(s->chain->rules[tightest], &s->verdicts[tightest].decision, a, &head->fields);
+    if (s->refused_by == s->chain->count) return;
+    http_fields_set(&head->fields, a, FIELD_RETRY_AFTER,
+                    seconds_text(a, s->verdicts[s->refused_by].decision.retry_after_ms));
 }
 
 const struct filter_ops filter_rate_limit = {
     .name = "rate_limit",
     .on_request = on_request,
     .on_response = on_response,
+    .on_end = on_end,
 };
+
+/* ---- for control ---- */
 
 struct slice rate_limit_name(const struct rate_limit *l)
 {
-    return slice_of(l->name);
+    return l->name;
 }
 
 struct rate_limit_counts rate_limit_count(const struct rate_limit *l)
@@ -135,6 +260,7 @@ struct rate_limit_counts rate_limit_count(const struct rate_limit *l)
     struct rate_limit_counts sum = { .evictions = gcra_evictions(l->table) };
     for (unsigned i = 0; i < l->worker_count; i++) {
         sum.admitted += counter_get(&l->counters[i].admitted);
+        sum.delayed += counter_get(&l->counters[i].delayed);
         sum.refused += counter_get(&l->counters[i].refused);
     }
     return sum;

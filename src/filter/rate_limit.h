@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rate limits as a request filter: one bucket a client address, 429 with
- * Retry-After when it is empty, RateLimit and RateLimit-Policy (the IETF's
- * httpapi draft) on every answer. A dry run counts and lets pass.
+ * Rate limits as a request filter: the rules of a route, asked in order; 429 with
+ * Retry-After by the first whose bucket is empty, or a pause until it is the request's
+ * turn; RateLimit and RateLimit-Policy (the IETF's httpapi draft) of all of them on every
+ * answer. A dry run counts and lets pass. docs/design/limits.md is the page.
  */
 #pragma once
 
 #include "conf/settings.h"
 #include "proxy/filter.h"
 
+struct limit_store; /* filter/limit_store.h */
 struct rate_limit;
 
 struct rate_limit_counts {
     uint64_t admitted;
+    uint64_t delayed; /* of them, those that had to wait for their turn */
     uint64_t refused; /* in a dry run: would have been */
     uint64_t evictions;
 };
 
-/* Its config is a struct rate_limit. */
+/* What a route has: its rules. Lives in the plan. */
+struct rate_limit_chain {
+    struct rate_limit *const *rules;
+    size_t                    count;
+};
+
+/* Its config is a struct rate_limit_chain. */
 extern const struct filter_ops filter_rate_limit;
 
 /* Shared by all workers; keeps no pointer to `s`. */

@@ -21,6 +21,7 @@ src_libwharfgate_a_SOURCES += \
 	src/http/message.h \
 	src/http/method.c \
 	src/http/names.h \
+	src/http/query.c src/http/query.h \
 	src/http/rules.c src/http/rules.h \
 	src/http/scan.h \
 	src/http/status.c \

@@ -257,6 +257,18 @@ size_t address_format_ip(const struct address *a, char text[ADDRESS_TEXT_MAX])
     return (size_t)(end - text);
 }
 
+size_t address_format_net(const struct address *a, unsigned bits, char text[ADDRESS_TEXT_MAX])
+{
+    struct address net = { .family = ADDRESS_V6 };
+    memcpy(net.ip, a->ip, bits / 8);
+    if (bits % 8) net.ip[bits / 8] = (uint8_t)(a->ip[bits / 8] & 0xff << (8 - bits % 8));
+    size_t len = address_format_ip(&net, text);
+    text[len] = '/';
+    char *end = put_number(text + len + 1, bits);
+    *end = 0;
+    return (size_t)(end - text);
+}
+
 size_t address_format(const struct address *a, char text[ADDRESS_TEXT_MAX])
 {
     char *end = text;

@@ -37,6 +37,8 @@ socklen_t address_to_sockaddr(const struct address *a, struct sockaddr_storage *
 bool      address_eq(const struct address *a, const struct address *b);
 /* IP without port; "unix:" for Unix. Returns its length; fast for IPv4. */
 size_t address_format_ip(const struct address *a, char text[ADDRESS_TEXT_MAX]);
+/* Of an IPv6 address the network of so many bits, "2001:db8::/64". */
+size_t address_format_net(const struct address *a, unsigned bits, char text[ADDRESS_TEXT_MAX]);
 /* With port, IPv6 in brackets. */
 size_t address_format(const struct address *a, char text[ADDRESS_TEXT_MAX]);
 

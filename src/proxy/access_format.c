@@ -256,6 +256,8 @@ size_t access_format_json(char *to, const struct clock *now, const struct access
     at = put_member(at, ",\"tls\":\"", r->tls, TEXT_MAX);
     at = put_member(at, ",\"request_id\":\"", r->request_id, TEXT_MAX);
     at = put_member(at, ",\"reason\":\"", r->reason, TEXT_MAX);
+    at = put_member(at, ",\"limit\":\"", r->limit, TEXT_MAX);
+    at = put_member(at, ",\"limit_dry_run\":\"", r->limit_dry_run, TEXT_MAX);
     at = put_member(at, ",\"listener\":\"", r->listener, TEXT_MAX);
     at = put_member(at, ",\"user_agent\":\"", r->user_agent, USER_AGENT_MAX);
     at = put_member(at, ",\"referer\":\"", r->referer, REFERER_MAX);

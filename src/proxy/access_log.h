@@ -48,6 +48,8 @@ struct access_record {
     struct slice endpoint;
     struct slice tls; /* version, "TLSv1.3" */
     struct slice request_id;
+    struct slice limit;         /* the limit that refused it */
+    struct slice limit_dry_run; /* the one that would have */
     struct slice reason; /* why the gateway answered itself, or what cut the response short */
     struct slice route;
     struct slice user_agent;

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "proxy/downstream.h"
+#include "proxy/request_key.h"
 
 static const char *const same_sites[] = {
     [SAME_SITE_LAX] = "Lax",
@@ -15,56 +16,14 @@ static const char *const same_sites[] = {
     [SAME_SITE_NONE] = "None",
 };
 
-static struct slice trim(struct slice s)
-{
-    while (s.len && s.data[0] == ' ') s = slice_from(s, 1);
-    while (s.len && s.data[s.len - 1] == ' ') s.len--;
-    return s;
-}
-
-/* RFC 6265 section 4.2.1: "a=1; b=2". */
-static bool find_pair(struct slice line, struct slice name, struct slice *value)
-{
-    while (line.len) {
-        size_t       end = slice_find(line, ';');
-        struct slice pair = trim(slice_make(line.data, end));
-        size_t       equals = slice_find(pair, '=');
-        line = slice_from(line, end < line.len ? end + 1 : end);
-        if (equals == pair.len || !slice_eq(slice_make(pair.data, equals), name)) continue;
-        *value = slice_from(pair, equals + 1);
-        return true;
-    }
-    return false;
-}
-
-/* Over HTTP/2 there may be several lines: RFC 9113 section 8.2.3. */
-struct slice affinity_cookie(const struct http_head *request, struct slice name)
-{
-    const struct http_fields *fields = &request->fields;
-    struct slice              value = slice_make("", 0);
-    for (uint16_t i = 0; i < fields->count; i++) {
-        const struct http_field *f = &fields->items[i];
-        if (f->is_dropped || !slice_eq_nocase(f->name, S("cookie"))) continue;
-        if (find_pair(f->value, name, &value)) break;
-    }
-    return value;
-}
-
-static struct slice find_header(const struct http_head *request, struct slice name)
-{
-    const struct http_field *f = http_fields_find_named(&request->fields, name);
-    return f ? f->value : slice_make("", 0);
-}
-
 bool affinity_key(const struct upstream *u, const struct http_head *request, struct slice *key)
 {
     switch (u->key) {
-    case UPSTREAM_KEY_PATH: *key = request->path; return true;
-    case UPSTREAM_KEY_HEADER: *key = find_header(request, u->key_name); return true;
-    case UPSTREAM_KEY_COOKIE: *key = affinity_cookie(request, u->key_name); return true;
-    case UPSTREAM_KEY_CLIENT: break;
+    case KEY_PATH: *key = request->path; return true;
+    case KEY_HEADER: *key = request_header(request, u->key_name); return true;
+    case KEY_COOKIE: *key = request_cookie(request, u->key_name); return true;
+    default: return false;
     }
-    return false;
 }
 
 uint64_t affinity_hash(struct slice key)
@@ -82,7 +41,7 @@ void affinity_ask(struct exchange *x)
         x->ask.hash = affinity_hash(key);
     }
     if (u->settings->balance.algorithm == BALANCE_STICKY)
-        x->ask.token = affinity_cookie(x->request, u->settings->balance.cookie);
+        x->ask.token = request_cookie(x->request, u->settings->balance.cookie);
 }
 
 void affinity_chosen(struct exchange *x, const struct endpoint *e)

@@ -10,8 +10,6 @@
 /* What balancing by a key goes by. False: the client's address. */
 bool     affinity_key(const struct upstream *u, const struct http_head *request, struct slice *key);
 uint64_t affinity_hash(struct slice key);
-/* The value of the request's cookie of that name, or an empty slice. */
-struct slice affinity_cookie(const struct http_head *request, struct slice name);
 
 /* Before the first choice. */
 void affinity_ask(struct exchange *x);

@@ -29,6 +29,14 @@ static void abandon_origin(struct exchange *x)
     if (x->route->origin->cancel) x->route->origin->cancel(x, x->route->origin_config);
 }
 
+static void end_filters(struct exchange *x)
+{
+    for (unsigned i = x->filters_run; i-- > 0;) {
+        const struct plan_filter *f = &x->route->filters[i];
+        if (f->ops->on_end) f->ops->on_end(x, f->config, x->filter_states[i]);
+    }
+}
+
 /* Whatever was running for it is let go of; what the client has not got yet is
  * up to its connection. Memory goes at the end of the turn. */
 static void finish(struct exchange *x)
@@ -40,6 +48,7 @@ static void finish(struct exchange *x)
     deadline_remove(&x->deadline);
     attempt_cancel(x);
     abandon_origin(x);
+    end_filters(x);
     exchange_log(x);
     counter_move(&w->stats->requests_active, -1);
     downstream_exchange_ended(x->downstream, x->request_ended);

@@ -104,9 +104,11 @@ struct exchange {
     bool             is_late;    /* the client did not send in time: it is not waited for again */
     bool             is_invalid; /* the client broke the protocol: nothing more comes */
     bool             is_websocket_key_ours;
-    bool             has_waited;  /* for an endpoint or a turn */
-    bool             is_last_try; /* no other attempt follows: try_timeout does not hold */
-    struct endpoint *endpoint;    /* the last one tried */
+    bool             has_waited;    /* for an endpoint or a turn */
+    bool             is_last_try;   /* no other attempt follows: try_timeout does not hold */
+    struct slice     limit;         /* that refused it, for the log */
+    struct slice     limit_dry_run; /* that would have */
+    struct endpoint *endpoint;      /* the last one tried */
 };
 
 /* A request begins on `s`. */

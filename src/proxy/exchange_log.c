@@ -40,6 +40,8 @@ static void write_line(struct exchange *x, uint64_t total_us)
         .total_us = total_us,
         .request_id = x->request_id,
         .reason = slice_of(x->reason),
+        .limit = x->limit,
+        .limit_dry_run = x->limit_dry_run,
         .route = x->route->name,
         .listener = x->downstream->listener->config->name,
     };

@@ -14,11 +14,28 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "conf/settings.h"
 #include "http/message.h"
 #include "io/address.h"
 
 struct exchange;
+struct loop;
 struct mailbox;
+
+/* What tells requests apart: conf/settings.h, enum setting_key. */
+struct request_key_part {
+    enum setting_key kind;
+    struct slice     name; /* of a header, cookie or query parameter */
+};
+
+struct request_key {
+    struct request_key_part *parts;
+    size_t                   part_count;
+    unsigned                 ipv6_prefix;
+};
+
+/* In that arena; keeps no pointer to `s`. */
+void request_key_build(struct request_key *key, const struct key_settings *s, struct arena *a);
 
 enum filter_result { FILTER_CONTINUE, FILTER_PAUSE, FILTER_REPLY };
 
@@ -29,6 +46,9 @@ struct filter_ops {
     enum filter_result (*on_request)(struct exchange *x, const void *config, void **state);
     void (*on_response)(struct exchange *x, const void *config, void *state,
                         struct http_head *response);
+    /* The exchange has ended, its request side having run: nothing more may be asked of it
+     * but its arena and worker. A filter that had paused forgets it. */
+    void (*on_end)(struct exchange *x, const void *config, void *state);
 };
 
 /* Something of the gateway's own that answers requests. */
@@ -56,9 +76,15 @@ struct slice          exchange_listener(const struct exchange *x); /* its name *
 struct mailbox *exchange_mailbox(const struct exchange *x);
 /* For origins: a slot of their own. */
 void **exchange_origin_state(struct exchange *x);
+/* Its parts, parted by NUL; empty: one of them is. Lives as long as the exchange. */
+struct slice exchange_key(struct exchange *x, const struct request_key *key);
+/* The one that the exchange lives on. */
+struct loop *exchange_loop(const struct exchange *x);
+/* For the access log: this limit refused the request, or would have (`is_dry_run`). */
+void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run);
 
 /* ---- what may be done ---- */
-/* After FILTER_PAUSE. */
+/* After FILTER_PAUSE; instead of it may come exchange_reply*(). */
 void exchange_continue(struct exchange *x);
 /* Answers with a page of the gateway's own (or the route's for that status).
  * `reason` is a constant with underscores; it goes to the log. */

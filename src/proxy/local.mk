@@ -16,6 +16,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/forward.c src/proxy/forward.h \
 	src/proxy/plan.h \
 	src/proxy/reply.c \
+	src/proxy/request_key.c src/proxy/request_key.h \
 	src/proxy/retry.c \
 	src/proxy/seek.c \
 	src/proxy/tunnel.c src/proxy/tunnel.h \

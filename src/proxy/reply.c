@@ -188,6 +188,16 @@ unsigned exchange_worker_index(const struct exchange *x)
     return x->worker->index;
 }
 
+struct loop *exchange_loop(const struct exchange *x)
+{
+    return x->worker->loop;
+}
+
+void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run)
+{
+    *(is_dry_run ? &x->limit_dry_run : &x->limit) = name;
+}
+
 struct mailbox *exchange_mailbox(const struct exchange *x)
 {
     return &x->worker->mailbox;

@@ -3,6 +3,7 @@
  * Whether a route's conditions (methods, listeners, headers, query) hold for a
  * request. See route.h; docs/routing.md tells people.
  */
+#include "http/query.h"
 #include "proxy/route_table.h"
 
 bool route_regex_matches(const pcre2_code *code, struct slice subject, struct router_scratch *s)
@@ -41,49 +42,13 @@ static bool header_holds(const struct text_test *t, const struct http_head *head
     return false;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-/* As applications read a query: %XX and "+". What is not %XX stays as it is. */
-static struct slice decode(struct slice text, struct buffer *to)
-{
-    if (slice_find(text, '%') == text.len && slice_find(text, '+') == text.len) return text;
-    to->len = 0;
-    char *out = buffer_reserve(to, text.len);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%' && text.len - i > 2) {
-            int high = hex_value(text.data[i + 1]), low = hex_value(text.data[i + 2]);
-            if (high >= 0 && low >= 0) {
-                c = (char)(high << 4 | low);
-                i += 2;
-            }
-        }
-        out[to->len++] = c;
-    }
-    return buffer_slice(to);
-}
-
 /* One of several parameters of the name is enough. */
 static bool query_holds(const struct text_test *t, struct slice query, struct router_scratch *s)
 {
-    while (query.len) {
-        size_t       end = slice_find(query, '&');
-        struct slice pair = slice_make(query.data, end);
-        size_t       equals = slice_find(pair, '=');
-        struct slice name = decode(slice_make(pair.data, equals), &s->decoded[0]);
-        if (slice_eq(name, t->name)) {
-            struct slice value = slice_from(pair, equals + (equals < pair.len));
-            if (value_holds(t, decode(value, &s->decoded[1]), s)) return true;
-        }
-        query = slice_from(query, end + (end < query.len));
+    struct slice name, value;
+    while (query_next(&query, &name, &value)) {
+        if (!slice_eq(query_decode(name, &s->decoded[0]), t->name)) continue;
+        if (value_holds(t, query_decode(value, &s->decoded[1]), s)) return true;
     }
     return false;
 }

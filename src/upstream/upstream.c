@@ -48,14 +48,6 @@ static void make_secret(struct balance_config *c)
         random_secret(c->secret, sizeof(c->secret));
 }
 
-static enum upstream_key key_kind(struct slice kind)
-{
-    if (slice_eq(kind, S("path"))) return UPSTREAM_KEY_PATH;
-    if (slice_eq(kind, S("header"))) return UPSTREAM_KEY_HEADER;
-    if (slice_eq(kind, S("cookie"))) return UPSTREAM_KEY_COOKIE;
-    return UPSTREAM_KEY_CLIENT;
-}
-
 static uint32_t retry_bits(const struct upstream_settings *s)
 {
     const uint32_t preset =
@@ -75,7 +67,6 @@ static uint32_t share(uint32_t limit, unsigned worker_count)
 static void take_settings(struct upstream *u, const struct upstream_settings *s)
 {
     struct upstream_settings *own = arena_alloc(&u->arena, sizeof(*own));
-    struct slice              kind;
     *own = *s;
     own->name = arena_copy(&u->arena, s->name);
     own->fingerprint = slice_make("", 0);
@@ -93,8 +84,7 @@ static void take_settings(struct upstream *u, const struct upstream_settings *s)
     u->host = own->host;
     u->connection_max = share(own->limits.connections, u->worker_count);
     u->endpoint_connection_max = share(own->limits.connections_per_server, u->worker_count);
-    conf_split_key(own->balance.key, &kind, &u->key_name);
-    u->key = key_kind(kind);
+    conf_split_key(own->balance.key, &u->key, &u->key_name);
     make_secret(&u->balance_config);
 }
 

@@ -21,14 +21,6 @@
 
 struct roster;
 
-/* Where the key of ring_hash and maglev is found. */
-enum upstream_key {
-    UPSTREAM_KEY_CLIENT,
-    UPSTREAM_KEY_PATH,
-    UPSTREAM_KEY_HEADER,
-    UPSTREAM_KEY_COOKIE
-};
-
 struct upstream_client;
 
 /* A worker, as the others see it: who else has requests that wait? */
@@ -54,7 +46,7 @@ struct upstream {
     _Atomic(struct endpoint_set *)  set;
     struct balance_config           balance_config;
     const struct balance_ops       *balance;
-    enum upstream_key               key;
+    enum setting_key                key;      /* of ring_hash and maglev */
     struct slice                    key_name; /* of a header or cookie */
     struct tls_client             **tls;      /* one a worker and, last, control's; NULL: plain */
     unsigned                        worker_count;

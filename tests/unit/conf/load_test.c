@@ -234,7 +234,8 @@ static void test_route_values(void **state)
     const struct route_settings *r = l.settings->routes;
     assert_int_equal(l.settings->rate_limits[0].rate_count, 5);
     assert_int_equal(l.settings->rate_limits[0].rate_period, 60000);
-    assert_string_equal(l.settings->rate_limits[0].key.data, "client_ip");
+    assert_int_equal(l.settings->rate_limits[0].key.parts.count, 0); /* client_ip */
+    assert_int_equal(l.settings->rate_limits[0].key.ipv6_prefix, 64);
     assert_string_equal(r[0].match.hosts.items[0].data, "a.example");
     assert_string_equal(r[0].match.hosts.items[1].data, "*.b.example");
     assert_string_equal(r[0].match.path.data, "/api/");
@@ -246,7 +247,7 @@ static void test_route_values(void **state)
     assert_int_equal(r[0].respond->status, 404);
     assert_string_equal(r[0].respond->content_type.data, "text/plain; charset=utf-8");
     assert_string_equal(r[0].respond->headers[0].value.data, "c");
-    assert_string_equal(r[0].policy.rate_limit.data, "api");
+    assert_string_equal(r[0].policy.rate_limits.items[0].data, "api");
     assert_string_equal(r[1].match.path.data, "= /x");
     assert_int_equal(r[1].redirect->status, 308);
     assert_int_equal(r[2].redirect->status, 302);

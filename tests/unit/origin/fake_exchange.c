@@ -54,6 +54,34 @@ struct slice exchange_client_text(struct exchange *x)
     return arena_copy(&x->arena, slice_make(text, address_format_ip(&x->client, text)));
 }
 
+void request_key_build(struct request_key *key, const struct key_settings *s, struct arena *a)
+{
+    (void)key;
+    (void)s;
+    (void)a;
+}
+
+struct slice exchange_key(struct exchange *x, const struct request_key *key)
+{
+    (void)key;
+    return x->key.data ? x->key : exchange_client_text(x);
+}
+
+struct loop *exchange_loop(const struct exchange *x)
+{
+    return x->loop;
+}
+
+void exchange_continue(struct exchange *x)
+{
+    x->has_continued = true;
+}
+
+void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run)
+{
+    *(is_dry_run ? &x->limit_dry_run : &x->limit) = name;
+}
+
 struct slice exchange_request_id(struct exchange *x)
 {
     (void)x;

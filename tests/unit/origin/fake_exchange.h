@@ -13,11 +13,15 @@ struct exchange {
     struct http_head  request;
     struct clock      clock;
     struct address    client;
+    struct slice      key;  /* what exchange_key() says; unset: the client's address */
+    struct loop      *loop; /* the test's */
     void             *origin_state;
     unsigned          status; /* answered; 0: not yet */
     struct http_head *head;   /* of exchange_reply(), else NULL */
     struct slice      body;
     const char       *reason;
+    struct slice      limit, limit_dry_run; /* noted */
+    bool              has_continued;
 };
 
 void fake_exchange_init(struct exchange *x, const char *path);
