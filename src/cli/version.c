@@ -7,6 +7,7 @@
 #include <ares.h>
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <hiredis/hiredis.h>
 #include <jansson.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
@@ -19,7 +20,7 @@
 #include "control/gate.h"
 #include "control/version.h"
 
-enum { LIBRARY_MAX = 8, TEXT_MAX = 64 };
+enum { LIBRARY_MAX = 9, TEXT_MAX = 64 };
 
 struct library {
     const char *name;
@@ -45,6 +46,8 @@ static size_t list_libraries(struct library *to)
     snprintf(to[n++].version, TEXT_MAX, "%s", ares_version(NULL));
     to[n].name = "jansson";
     snprintf(to[n++].version, TEXT_MAX, "%s", jansson_version_str());
+    to[n].name = "hiredis";
+    snprintf(to[n++].version, TEXT_MAX, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     return n;
 }
 

@@ -10,20 +10,17 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "http_probe.h"
 #include "tls_pki.h"
 
-enum { PATIENCE_S = 60, FILE_MAX = 96, WORDS_MAX = 512 };
+enum { FILE_MAX = 96, WORDS_MAX = 512 };
 
 static const char *const nginx = "/usr/sbin/nginx";
 
@@ -108,34 +105,9 @@ static int remove_files(void **state)
 
 /* ---- servers ---- */
 
-static bool is_open(uint16_t port)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons(port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool               opens = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-    close(fd);
-    return opens;
-}
-
-/* Returns when somebody listens at the port. */
 static void start(struct bench *t, const char *const *argv)
 {
-    t->pid = fork();
-    assert_true(t->pid >= 0);
-    if (t->pid == 0) {
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; fd <= 2; fd++) dup2(null, fd);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        alarm(PATIENCE_S);
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
-        _exit(127);
-    }
-    while (!is_open(t->port)) {
-        assert_int_equal(waitpid(t->pid, NULL, WNOHANG), 0);
-        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-    }
+    t->pid = child_start(argv, t->port);
 }
 
 static void start_nginx(struct bench *t, const char *tls)
@@ -191,9 +163,8 @@ static int tear_down(void **state)
     probe_forget(&t->a);
     http_client_free(t->client);
     loop_free(t->loop);
-    if (!t->pid) return 0;
-    kill(t->pid, SIGKILL);
-    return waitpid(t->pid, NULL, 0) == t->pid ? 0 : -1;
+    child_stop(t->pid);
+    return 0;
 }
 
 static void ask(struct bench *t)

@@ -30,6 +30,17 @@ check_PROGRAMS += tests/unit/io/mailbox_test
 tests_unit_io_mailbox_test_SOURCES = tests/unit/io/mailbox_test.c $(CONN_TEST_HELPERS)
 check_PROGRAMS += tests/unit/io/proxy_protocol_test
 tests_unit_io_proxy_protocol_test_SOURCES = tests/unit/io/proxy_protocol_test.c
+REDIS_TEST_HELPERS = tests/unit/io/redis_server.c tests/unit/io/redis_server.h \
+	tests/unit/io/child.c tests/unit/io/child.h $(CONN_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/redis_conn_test
+tests_unit_io_redis_conn_test_SOURCES = tests/unit/io/redis_conn_test.c \
+	tests/unit/io/redis_talker.c tests/unit/io/redis_talker.h $(REDIS_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/redis_tls_test
+tests_unit_io_redis_tls_test_SOURCES = tests/unit/io/redis_tls_test.c \
+	tests/unit/io/redis_talker.c tests/unit/io/redis_talker.h \
+	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h $(REDIS_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/redis_reply_test
+tests_unit_io_redis_reply_test_SOURCES = tests/unit/io/redis_reply_test.c
 check_PROGRAMS += tests/unit/io/resolve_test
 tests_unit_io_resolve_test_SOURCES = tests/unit/io/resolve_test.c
 check_PROGRAMS += tests/unit/io/conn_tls_test
@@ -54,4 +65,5 @@ check_PROGRAMS += tests/unit/io/http_client_cancel_test
 tests_unit_io_http_client_cancel_test_SOURCES = tests/unit/io/http_client_cancel_test.c $(HTTP_BENCH)
 check_PROGRAMS += tests/unit/io/http_client_tls_test
 tests_unit_io_http_client_tls_test_SOURCES = tests/unit/io/http_client_tls_test.c \
+	tests/unit/io/child.c tests/unit/io/child.h \
 	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h $(HTTP_TEST_HELPERS)
