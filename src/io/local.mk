@@ -17,5 +17,6 @@ src_libwharfgate_a_SOURCES += src/io/address.c src/io/address.h \
 	src/io/loop.c src/io/loop.h \
 	src/io/mailbox.c src/io/mailbox.h \
 	src/io/proxy_protocol.c src/io/proxy_protocol.h \
-	src/io/redis_conn.c src/io/redis_conn.h src/io/redis_reply.c src/io/redis_reply.h \
+	src/io/redis_conn.c src/io/redis_conn.h src/io/redis_map.c src/io/redis_map.h \
+	src/io/redis_reply.c src/io/redis_reply.h src/io/redis_slots.c src/io/redis_slots.h \
 	src/io/resolve.c src/io/resolve.h

@@ -17,6 +17,7 @@ FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
 FUZZ_TARGETS += dns_srv
 FUZZ_TARGETS += docker_json
+FUZZ_TARGETS += redis_reply
 
 # ---- how they are built ----
 

@@ -39,6 +39,10 @@ check_PROGRAMS += tests/unit/io/redis_tls_test
 tests_unit_io_redis_tls_test_SOURCES = tests/unit/io/redis_tls_test.c \
 	tests/unit/io/redis_talker.c tests/unit/io/redis_talker.h \
 	tests/unit/io/tls_pki.c tests/unit/io/tls_pki.h $(REDIS_TEST_HELPERS)
+check_PROGRAMS += tests/unit/io/redis_map_test
+tests_unit_io_redis_map_test_SOURCES = tests/unit/io/redis_map_test.c
+check_PROGRAMS += tests/unit/io/redis_slots_test
+tests_unit_io_redis_slots_test_SOURCES = tests/unit/io/redis_slots_test.c
 check_PROGRAMS += tests/unit/io/redis_reply_test
 tests_unit_io_redis_reply_test_SOURCES = tests/unit/io/redis_reply_test.c
 check_PROGRAMS += tests/unit/io/resolve_test
