@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
+src_libwharfgate_a_SOURCES += src/filter/lease.c src/filter/lease.h
 src_libwharfgate_a_SOURCES += src/filter/rate_limit.c src/filter/rate_limit.h
