@@ -257,7 +257,9 @@ static bool claim(struct lease_table *t, const struct name *n, uint64_t tags, st
     s->entry = e;
     s->state = atomic_load(&e->state);
     uint64_t mine = ((s->state >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
-    if (s->state & BUSY || !atomic_compare_exchange_strong(&e->state, &s->state, mine | BUSY))
+    /* The tags once more: whoever came in since they were read stays. */
+    if (s->state & BUSY || atomic_load(&n->set->tags) != tags ||
+        !atomic_compare_exchange_strong(&e->state, &s->state, mine | BUSY))
         return false;
     count_eviction(t, s, now_ns);
     uint64_t changed =
@@ -278,9 +280,13 @@ static bool claim(struct lease_table *t, const struct name *n, uint64_t tags, st
 static bool find_or_claim(struct lease_table *t, const struct name *n, struct spot *s,
                           uint64_t now_ns)
 {
-    uint64_t   tags = atomic_load(&n->set->tags);
-    enum found f = look(n, tags, s);
-    return f == FOUND || (f == MISSING && claim(t, n, tags, s, now_ns));
+    for (unsigned tries = 0; tries < 3; tries++) {
+        uint64_t   tags = atomic_load(&n->set->tags);
+        enum found f = look(n, tags, s);
+        if (f != MISSING) return f == FOUND;
+        if (claim(t, n, tags, s, now_ns)) return true;
+    }
+    return false;
 }
 
 /* ---- how much it is used ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Leases: when a key asks and for how much, what is remembered of the answers,
- * the fleet's bound over every window of a random run, the table when it is too
- * small, and threads at once. Redis is a bucket in memory.
+ * the table when it is too small, and the fleet's bound over every window of a
+ * random run. Redis is a bucket in memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,20 +11,17 @@
 
 #include <cmocka.h>
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../sim/bucket.h"
-#include "base/memory.h"
 #include "base/random.h"
 #include "filter/lease.h"
 
 #define MS ((uint64_t)1000000)
 #define START (1000000 * MS) /* some time after boot */
 
-enum { TABLE_BYTES = 1 << 20, SMALL_BYTES = 4096, SMALL_KEYS = 56, THREADS = 4 };
+enum { TABLE_BYTES = 1 << 20, SMALL_BYTES = 4096, SMALL_KEYS = 56 };
 
 /* 1000/s, burst 400, one gateway: 200 in hand at most. */
 static const struct lease_terms thousand = { MS, 400, 1, false };
@@ -76,6 +73,28 @@ static unsigned use_up(struct lease_table *t, struct slice key, const struct lea
         if (take.ticket) *fetch = take;
         if (take.verdict != LEASE_ADMITTED) return count;
     }
+}
+
+struct returned {
+    uint32_t tokens;
+    unsigned keys;
+    char     last[LEASE_KEY_MAX + 1];
+};
+
+static void on_unused(void *arg, struct slice key, uint32_t tokens)
+{
+    struct returned *r = arg;
+    r->tokens += tokens;
+    r->keys++;
+    snprintf(r->last, sizeof(r->last), "%.*s", SLICE_ARG(key));
+}
+
+static struct returned sweep(struct lease_table *t, unsigned parts, uint64_t unused_since_ns)
+{
+    struct returned r = { 0 };
+    for (unsigned i = 0; i < parts; i++)
+        lease_sweep(t, &(struct lease_sweep){ i, parts, unused_since_ns, on_unused, &r });
+    return r;
 }
 
 /* ---- exact ---- */
@@ -176,6 +195,8 @@ static void a_hot_key_asks_ten_times_a_second(void **state)
             assert_int_equal(lease_answered(t, S("a"), &thousand, &a, now), 0);
         }
         assert_in_range(calls, 10 * 6, 10 * 11 + 10);
+        /* No more than half a lease and a whole one. */
+        assert_true(sweep(t, 1, UINT64_MAX).tokens <= rates[r] / 10 * 3 / 2 + 2);
         lease_table_free(t);
     }
 }
@@ -331,28 +352,6 @@ static void late_answers_count_until_the_next_fetch(void **state)
 
 /* ---- giving back ---- */
 
-struct returned {
-    uint32_t tokens;
-    unsigned keys;
-    char     last[LEASE_KEY_MAX + 1];
-};
-
-static void on_unused(void *arg, struct slice key, uint32_t tokens)
-{
-    struct returned *r = arg;
-    r->tokens += tokens;
-    r->keys++;
-    snprintf(r->last, sizeof(r->last), "%.*s", SLICE_ARG(key));
-}
-
-static struct returned sweep(struct lease_table *t, unsigned parts, uint64_t unused_since_ns)
-{
-    struct returned r = { 0 };
-    for (unsigned i = 0; i < parts; i++)
-        lease_sweep(t, &(struct lease_sweep){ i, parts, unused_since_ns, on_unused, &r });
-    return r;
-}
-
 static void what_is_unused_is_given_back(void **state)
 {
     (void)state;
@@ -443,16 +442,19 @@ static void answers_for_evicted_keys_are_surplus(void **state)
 {
     (void)state;
     struct lease_table *t = lease_table_new(SMALL_BYTES);
-    struct lease_take   take;
-    warm(t, S("a"), &thousand, 100, START);
-    use_up(t, S("a"), &thousand, START, &take);
-    assert_true(take.ticket);
-    for (uint64_t key = 0; key < 5000; key++)
-        lease_take(t, number_key(&key), &thousand, START + 200 * MS);
-    struct lease_answer a = { take.ticket, take.want, 50, 0, true };
-    assert_int_equal(lease_answered(t, S("a"), &thousand, &a, START), take.want - 1);
-    assert_int_equal(lease_take(t, S("a"), &thousand, START + 200 * MS).verdict, LEASE_ASK);
-    assert_int_equal(lease_answered(t, S("a"), &thousand, &a, START), take.want - 1);
+    struct lease_take   first, take;
+    uint64_t            later = START + 200 * MS;
+    /* Two requests that ask: the second one's fetch is the first of its key. */
+    for (int i = 0; i < 2; i++) first = lease_take(t, S("a"), &thousand, START);
+    assert_true(first.ticket && first.want == 2);
+    for (uint64_t key = 0; key < 5000; key++) lease_take(t, number_key(&key), &thousand, later);
+    struct lease_answer a = { first.ticket, 2, 50, 0, false };
+    assert_int_equal(lease_answered(t, S("a"), &thousand, &a, later), 2);
+    for (int i = 0; i < 2; i++) take = lease_take(t, S("a"), &thousand, later);
+    assert_true(take.ticket && take.ticket != first.ticket);
+    assert_int_equal(lease_answered(t, S("a"), &thousand, &a, later), 2);
+    a.ticket = take.ticket;
+    assert_int_equal(lease_answered(t, S("a"), &thousand, &a, later), 0);
     assert_int_equal(lease_counts(t).lost_tokens, 0);
     lease_table_free(t);
 }
@@ -631,121 +633,6 @@ static void a_fleet_admits_no_more_than_it_may(void **state)
     }
 }
 
-/* ---- threads ---- */
-
-enum { STRESS_ROUNDS = 60000, STRESS_KEYS_MAX = 1000, WAITING = 8 };
-
-struct tally {
-    _Atomic uint64_t granted, admitted, returned;
-};
-
-struct stress {
-    struct lease_table *table;
-    pthread_barrier_t   barrier;
-    uint64_t            key_count;
-    _Atomic uint64_t    now_ns;
-    struct tally        keys[STRESS_KEYS_MAX];
-};
-
-struct waiting {
-    uint64_t            key;
-    struct lease_answer answer;
-};
-
-static void on_stress_unused(void *arg, struct slice key, uint32_t tokens)
-{
-    struct stress *s = arg;
-    uint64_t       number;
-    assert_int_equal(key.len, sizeof(number));
-    memcpy(&number, key.data, sizeof(number));
-    assert_true(number < s->key_count);
-    s->keys[number].returned += tokens;
-}
-
-static void settle(struct stress *s, struct waiting *w, uint64_t now)
-{
-    struct tally *k = &s->keys[w->key];
-    k->granted += w->answer.granted;
-    if (w->answer.is_awaited && w->answer.granted) k->admitted++;
-    k->returned += lease_answered(s->table, number_key(&w->key), &thousand, &w->answer, now);
-    w->answer = (struct lease_answer){ 0 };
-}
-
-/* A few calls are always under way; each is answered some requests later, in part, or
- * given up before. */
-static void *stress(void *arg)
-{
-    struct stress *s = arg;
-    struct random  random;
-    struct waiting waiting[WAITING] = { 0 };
-    random_init(&random);
-    pthread_barrier_wait(&s->barrier);
-    for (uint64_t i = 0; i < STRESS_ROUNDS; i++) {
-        uint64_t          now = atomic_fetch_add(&s->now_ns, random_below(&random, 20000));
-        uint64_t          key = random_below(&random, (uint32_t)s->key_count);
-        struct lease_take take = lease_take(s->table, number_key(&key), &thousand, now);
-        struct waiting   *w = &waiting[random_below(&random, WAITING)];
-        if (take.verdict == LEASE_ADMITTED) s->keys[key].admitted++;
-        settle(s, w, now);
-        w->key = key;
-        if (take.want)
-            w->answer =
-                (struct lease_answer){ take.ticket, take.want, 9, 0, take.verdict == LEASE_ASK };
-        if (random_below(&random, 16) == 0) w->answer.granted /= 2;
-        if (random_below(&random, 200) == 0) w->answer.left = 0, w->answer.retry_after_us = 100;
-        if (random_below(&random, 16) == 0)
-            lease_failed(s->table, number_key(&key), w->answer.ticket);
-        if (random_below(&random, 64) == 0)
-            lease_sweep(s->table, &(struct lease_sweep){ random_below(&random, 8), 8,
-                                                         now - 100 * MS, on_stress_unused, s });
-    }
-    for (unsigned i = 0; i < WAITING; i++) settle(s, &waiting[i], s->now_ns);
-    return NULL;
-}
-
-static uint64_t run_stress(size_t table_bytes, uint64_t key_count)
-{
-    struct stress *s = mem_zalloc(sizeof(*s));
-    pthread_t      threads[THREADS];
-    uint64_t       granted = 0, spent = 0;
-    s->table = lease_table_new(table_bytes);
-    s->key_count = key_count;
-    s->now_ns = START;
-    pthread_barrier_init(&s->barrier, NULL, THREADS);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, stress, s), 0);
-    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    pthread_barrier_destroy(&s->barrier);
-    lease_sweep(s->table, &(struct lease_sweep){ 0, 1, UINT64_MAX, on_stress_unused, s });
-    for (uint64_t k = 0; k < key_count; k++) {
-        struct tally *y = &s->keys[k];
-        assert_true(y->admitted + y->returned <= y->granted);
-        granted += y->granted;
-        spent += y->admitted + y->returned;
-    }
-    struct lease_counts counts = lease_counts(s->table);
-    assert_int_equal(granted, spent + counts.lost_tokens);
-    lease_table_free(s->table);
-    free(s);
-    return counts.evictions;
-}
-
-/* Not a token is admitted twice, and none is lost unseen. */
-static void threads_share_leases(void **state)
-{
-    (void)state;
-    assert_int_equal(run_stress(TABLE_BYTES, 5), 0);
-    assert_int_equal(run_stress(TABLE_BYTES, 100), 0);
-}
-
-/* The same where keys push each other out all the time. */
-static void threads_evict_each_others_keys(void **state)
-{
-    (void)state;
-    assert_true(run_stress(SMALL_BYTES, 80) > 0);
-    assert_true(run_stress(SMALL_BYTES, STRESS_KEYS_MAX) > 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -766,8 +653,6 @@ int main(void)
         cmocka_unit_test(answers_for_evicted_keys_are_surplus),
         cmocka_unit_test(keys_of_all_lengths_are_apart),
         cmocka_unit_test(a_fleet_admits_no_more_than_it_may),
-        cmocka_unit_test(threads_share_leases),
-        cmocka_unit_test(threads_evict_each_others_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
