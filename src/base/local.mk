@@ -14,4 +14,5 @@ src_libwharfgate_a_SOURCES += \
 	src/base/outq.c src/base/outq.h \
 	src/base/random.c src/base/random.h \
 	src/base/slice.h \
+	src/base/tally.c src/base/tally.h \
 	src/base/utf8.c src/base/utf8.h

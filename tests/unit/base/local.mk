@@ -21,5 +21,7 @@ check_PROGRAMS += tests/unit/base/random_test
 tests_unit_base_random_test_SOURCES = tests/unit/base/random_test.c
 check_PROGRAMS += tests/unit/base/slice_test
 tests_unit_base_slice_test_SOURCES = tests/unit/base/slice_test.c
+check_PROGRAMS += tests/unit/base/tally_test
+tests_unit_base_tally_test_SOURCES = tests/unit/base/tally_test.c
 check_PROGRAMS += tests/unit/base/utf8_test
 tests_unit_base_utf8_test_SOURCES = tests/unit/base/utf8_test.c
