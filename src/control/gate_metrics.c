@@ -150,6 +150,45 @@ static void put_rate_limits(struct gate *g, struct buffer *to)
     map_reset(&limits);
 }
 
+/* ---- of client addresses ---- */
+
+static void put_listener(struct buffer *to, const char *family, const struct plan_listener *l,
+                         const char *reason, uint64_t value)
+{
+    struct buffer labels = BUFFER_INIT;
+    stats_put_label(&labels, "listener", l->name);
+    if (reason) {
+        buffer_put_char(&labels, ',');
+        stats_put_label(&labels, "reason", slice_of(reason));
+    }
+    stats_put_sample(to, family, labels.data, value);
+    buffer_reset(&labels);
+}
+
+static void put_address_limits(struct gate *g, struct buffer *to)
+{
+    const char        *refused = "wharfgate_listener_connections_refused_total";
+    const char        *untracked = "wharfgate_listener_addresses_untracked_total";
+    const struct plan *p = g->current;
+    stats_put_family(to, refused, "counter",
+                     "Connections closed because of what their client address has already.");
+    for (size_t i = 0; i < p->listener_count; i++) {
+        const struct plan_listener *l = &p->listeners[i];
+        if (!l->per_address) continue;
+        struct address_limits_counts c = address_limits_count(l->per_address);
+        put_listener(to, refused, l, "connections_per_address", c.refused_connections);
+        put_listener(to, refused, l, "handshakes_per_address", c.refused_handshakes);
+    }
+    stats_put_family(to, untracked, "counter",
+                     "Connections and handshakes not limited by address for lack of memory.");
+    for (size_t i = 0; i < p->listener_count; i++) {
+        const struct plan_listener *l = &p->listeners[i];
+        if (!l->per_address) continue;
+        struct address_limits_counts c = address_limits_count(l->per_address);
+        put_listener(to, untracked, l, NULL, c.untracked + c.evictions);
+    }
+}
+
 void gate_put_metrics(struct gate *g, struct buffer *to)
 {
     put_workers(g, to);
@@ -159,5 +198,6 @@ void gate_put_metrics(struct gate *g, struct buffer *to)
     put_access_log(g, to);
     put_certificates(g, to);
     put_rate_limits(g, to);
+    put_address_limits(g, to);
     put_docker(g, to);
 }

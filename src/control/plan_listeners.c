@@ -219,6 +219,25 @@ static void check_addresses(struct build *b, const struct listener_settings *s, 
     }
 }
 
+static void free_address_limits(struct registry_item *item, void *arg)
+{
+    (void)arg;
+    address_limits_free(item->object);
+}
+
+/* By the listener's name alone: whatever a reload changes, who is connected stays counted. */
+static void set_address_rule(struct build *b, struct plan_listener *to)
+{
+    struct registry      *r = b->maker->registry;
+    struct registry_item *item = registry_find(r, REGISTRY_ADDRESS_LIMITS, to->name);
+    if (!item)
+        item = registry_add(r, REGISTRY_ADDRESS_LIMITS, to->name, address_limits_new(),
+                            free_address_limits, NULL);
+    registry_hold(r, item, &b->plan->arena);
+    to->per_address = item->object;
+    to->address_rule = address_rule_make(to->per_address, to->settings);
+}
+
 static void build_one(struct build *b, size_t index, struct map *seen)
 {
     const struct listener_settings *s = &b->settings->listeners[index];
@@ -228,6 +247,7 @@ static void build_one(struct build *b, size_t index, struct map *seen)
     check_addresses(b, s, seen);
     parse_cidrs(b, &s->at, &s->trusted_proxies, &to->trusted);
     parse_cidrs(b, &s->at, &s->accept_proxy_protocol, &to->proxy_from);
+    set_address_rule(b, to);
     if (s->tls) to->tls = build_tls(b, s->tls, s->http2 != HTTP2_OFF);
     if (s->redirects_https) set_redirect(b, index, to);
 }

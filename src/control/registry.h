@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What plans share: upstreams, listening sockets, TLS contexts, rate limits. A
+ * What plans share: upstreams, listening sockets, TLS contexts, limits. A
  * plan that needs something holds it by its key; what the last plan lets go of
  * is freed. So a reload keeps whatever did not change. Also gives out the dense
  * ids by which workers find what they keep. Control thread only.
@@ -17,6 +17,7 @@ enum registry_kind {
     REGISTRY_SOCKET,
     REGISTRY_TLS,
     REGISTRY_RATE_LIMIT,
+    REGISTRY_ADDRESS_LIMITS,
     REGISTRY_KIND_COUNT
 };
 

@@ -201,6 +201,13 @@ void listener_take_pending(struct listener *l)
     for (unsigned i = 0; l->is_watching && i < PENDING_MAX && accept_one(l); i++) continue;
 }
 
+void listener_refuse(int fd)
+{
+    const struct linger abort_it = { .l_onoff = 1, .l_linger = 0 };
+    (void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_it, sizeof(abort_it));
+    close(fd);
+}
+
 void listener_stop(struct listener *l)
 {
     stop_watching(l);

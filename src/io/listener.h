@@ -36,5 +36,7 @@ bool listener_start(struct listener *l, struct loop *loop, int fd,
 /* Takes what the kernel has accepted already: before a stop, so that nobody who got
  * through is turned away. */
 void listener_take_pending(struct listener *l);
+/* Turns away what was accepted, by a reset: nothing of it stays in the kernel. */
+void listener_refuse(int fd);
 /* The descriptor is to be closed by loop_close_fd(). May be called twice. */
 void listener_stop(struct listener *l);

@@ -46,6 +46,7 @@ static void close_now(struct downstream *d, bool is_reset)
     if (d->state == DOWNSTREAM_IDLE) counter_move(&d->worker->stats->connections_idle, -1);
     list_remove(&d->idle_link);
     count_bytes(d);
+    if (d->address_place) address_limits_leave(d->listener->config->per_address, d->address_place);
     d->listener->open_count--;
     d->worker->open_count--;
     conn_close(&d->conn, is_reset);
@@ -349,6 +350,25 @@ static size_t feed(struct downstream *d, const char *data, size_t len)
     return used;
 }
 
+/* May `peer` have one more connection? Else it is said; the caller closes. */
+static bool may_enter(struct worker_listener *wl, const struct address *peer, uint32_t *place)
+{
+    const struct plan_listener *config = wl->config;
+    const struct clock         *clock = &wl->worker->loop->clock;
+    char                        text[ADDRESS_TEXT_MAX];
+    *place = 0;
+    if (!config->per_address) return true;
+    enum address_verdict verdict = address_limits_enter(config->per_address, &config->address_rule,
+                                                        peer, clock->now_ns, place);
+    if (verdict == ADDRESS_ADMITTED) return true;
+    log_bounded(wl->worker->log, &wl->worker->log_budget, clock->now_ms, LOG_LEVEL_WARN,
+                "client %.*s: its connection to the listener %.*s is closed: %s",
+                (int)address_format_ip(peer, text), text, SLICE_ARG(config->name),
+                verdict == ADDRESS_CONNECTIONS ? "it has max_connections_per_address"
+                                               : "more than tls.handshakes_per_address");
+    return false;
+}
+
 /* The PROXY header is through; `rest` came behind it. Returns how much was taken. */
 static size_t open_behind_proxy(struct downstream *d, struct slice rest)
 {
@@ -373,7 +393,13 @@ static size_t take_proxy_header(struct downstream *d, const char *data, size_t l
         close_now(d, true);
         return len;
     }
-    if (!header.is_local) d->peer = header.src;
+    if (!header.is_local) {
+        d->peer = header.src;
+        if (!may_enter(d->listener, &d->peer, &d->address_place)) {
+            close_now(d, true);
+            return len;
+        }
+    }
     /* The rest where it was received: it may be lent to a queue, the preface goes now. */
     size_t taken = len - (d->preface->len - header.used);
     drop_preface(d);
@@ -534,7 +560,14 @@ static bool make_room(struct worker_listener *wl)
 void downstream_accept(struct worker_listener *wl, int fd, const struct address *peer)
 {
     struct worker *w = wl->worker;
+    bool           has_proxy = cidr_set_has(&wl->config->proxy_from, peer);
+    uint32_t       place = 0;
+    if (!has_proxy && !may_enter(wl, peer, &place)) {
+        listener_refuse(fd);
+        return;
+    }
     if (!make_room(wl)) {
+        if (place) address_limits_leave(wl->config->per_address, place);
         close(fd);
         return;
     }
@@ -543,6 +576,7 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
     d->worker = w;
     d->listener = wl;
     d->peer = *peer;
+    d->address_place = place;
     d->state = DOWNSTREAM_HANDSHAKE;
     list_init(&d->link);
     list_init(&d->idle_link);
@@ -555,7 +589,6 @@ void downstream_accept(struct worker_listener *wl, int fd, const struct address 
     counter_move(&w->stats->connections_active, 1);
 
     struct tls_server *tls = tls_of(d);
-    bool               has_proxy = cidr_set_has(&wl->config->proxy_from, peer);
     conn_accept(&d->conn, w->loop, &conn_ops, &w->no_output, fd, has_proxy ? NULL : tls);
     if (has_proxy)
         enter(d, DOWNSTREAM_PROXY_HEADER);

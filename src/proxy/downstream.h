@@ -31,6 +31,7 @@ struct downstream {
     uint32_t request_count;
     uint32_t exchange_count;
     uint32_t discarded_bytes;
+    uint32_t address_place; /* among the connections of its address; 0: not counted */
     uint8_t  state;
     bool     must_linger;   /* input may be unread: a plain close would reset */
     bool     has_rested;    /* idle for a while, and its codec is still needed */

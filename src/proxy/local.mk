@@ -6,6 +6,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/route_match.c \
 	src/proxy/route_table.h
 src_libwharfgate_a_SOURCES += \
+	src/proxy/address_limits.c src/proxy/address_limits.h \
 	src/proxy/affinity.c src/proxy/affinity.h \
 	src/proxy/attempt.c src/proxy/attempt.h src/proxy/attempt_parts.h \
 	src/proxy/downstream.c src/proxy/downstream.h \

@@ -18,6 +18,7 @@
 #include "http/codec.h"
 #include "io/address.h"
 #include "io/tls.h"
+#include "proxy/address_limits.h"
 #include "proxy/filter.h"
 #include "proxy/route.h"
 #include "upstream/upstream.h"
@@ -61,9 +62,11 @@ struct plan_listener {
     struct slice                    name;
     struct listen_socket          **sockets;
     size_t                          socket_count;
-    struct tls_server             **tls;        /* one a worker, or NULL: plain */
-    struct cidr_set                 trusted;    /* X-Forwarded-* believed */
-    struct cidr_set                 proxy_from; /* PROXY header required */
+    struct tls_server             **tls;         /* one a worker, or NULL: plain */
+    struct cidr_set                 trusted;     /* X-Forwarded-* believed */
+    struct cidr_set                 proxy_from;  /* PROXY header required */
+    struct address_limits          *per_address; /* the same one in each plan; NULL: is_admin */
+    struct address_rule             address_rule;
     /* Not NULL: every request goes here (redirect: https; admin), not to the router. */
     const struct plan_route *only_route;
     bool                     is_admin;
