@@ -135,7 +135,7 @@ static const struct conf_row listener_tls_rows[] = {
       .max = 1000000000,
       .preset_doc = "no limit",
       .doc = "How many handshakes one client address (IPv6: /64) may begin in how long, that many "
-             "at once too; further connections are closed before theirs.",
+             "at once too, resumed ones included; further connections are reset before theirs.",
       .example = "20/s" },
     { 0 },
 };
@@ -238,8 +238,9 @@ static const struct conf_row listener_rows[] = {
       .zero = "unlimited",
       CONF_FIELD(listener_settings, max_connections_per_address),
       .preset = "unlimited",
-      .doc = "Connections at once of one client address (IPv6: /64); further ones are closed. "
-             "Many people may share an address." },
+      .doc = "Connections at once of one client address (IPv6: /64), PROXY's where there is one; "
+             "further ones are reset. An office or a mobile network may be one address: leave "
+             "room for all of it." },
     { 0 },
 };
 

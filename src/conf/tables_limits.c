@@ -169,7 +169,7 @@ static const struct conf_row concurrency_limit_rows[] = {
       .max = 599,
       CONF_FIELD(concurrency_limit_settings, status),
       .preset = "429",
-      .doc = "Status of the answer to what is too much." },
+      .doc = "Status of the answer to what is too much, with `Retry-After: 1`." },
     { .key = "dry_run",
       .type = &conf_bool,
       CONF_FIELD(concurrency_limit_settings, dry_run),
@@ -181,8 +181,10 @@ static const struct conf_row concurrency_limit_rows[] = {
 const struct conf_section conf_concurrency_limit_section = {
     .title = "concurrency_limits",
     .what = "a concurrency limit",
-    .intro = "How many requests may be in progress at once, on this gateway; routes refer to them "
-             "by name.",
+    .intro =
+        "How many requests may be in progress at once, on this gateway, from their head to the "
+        "last byte of the answer, each HTTP/2 stream by itself; a WebSocket for as long as it "
+        "lives. Routes refer to them by name. They are asked before rate limits.",
     .example = "concurrency_limits:\n"
                "  downloads: { key: client_ip, max: 4 }\n"
                "  reports: { key: route, max: 20, status: 503 }\n",

@@ -3,6 +3,7 @@
  * Which listener, route and filters a request meets, and who answers it.
  */
 #include "control/explain_parts.h"
+#include "filter/concurrency.h"
 #include "filter/rate_limit.h"
 #include "proxy/route_explain.h"
 
@@ -143,12 +144,25 @@ static struct slice rate_limit_text(const struct plan *p, struct slice name, str
     return name;
 }
 
-static struct slice rate_limits_text(const struct plan *p, const struct text_list *names,
-                                     struct arena *a)
+static struct slice concurrency_limit_text(const struct plan *p, struct slice name, struct arena *a)
+{
+    for (size_t i = 0; i < p->settings->concurrency_limit_count; i++) {
+        const struct concurrency_limit_settings *s = &p->settings->concurrency_limits[i];
+        if (!slice_eq(s->name, name)) continue;
+        return arena_printf(a, "%.*s: %u at once, by %.*s; then %u%s", SLICE_ARG(name), s->max,
+                            SLICE_ARG(key_text(&s->key, a)), s->status,
+                            s->dry_run ? " (dry run: lets pass)" : "");
+    }
+    return name;
+}
+
+static struct slice limits_text(const struct plan *p, const struct text_list *names,
+                                struct slice (*text)(const struct plan *, struct slice,
+                                                     struct arena *),
+                                struct arena *a)
 {
     struct text_list texts = { arena_alloc(a, names->count * sizeof(struct slice)), names->count };
-    for (size_t i = 0; i < names->count; i++)
-        texts.items[i] = rate_limit_text(p, names->items[i], a);
+    for (size_t i = 0; i < names->count; i++) texts.items[i] = text(p, names->items[i], a);
     return join(&texts, "; ", a);
 }
 
@@ -159,7 +173,10 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
     for (size_t i = 0; i < route->filter_count; i++) {
         const struct filter_ops *ops = route->filters[i].ops;
         struct slice             detail = S("");
-        if (ops == &filter_rate_limit) detail = rate_limits_text(p, &route->policy->rate_limits, a);
+        if (ops == &filter_rate_limit)
+            detail = limits_text(p, &route->policy->rate_limits, rate_limit_text, a);
+        if (ops == &filter_concurrency)
+            detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
         explain_put(to, ",\"detail\"", detail);
         buffer_put_char(to, '}');

@@ -7,11 +7,21 @@
 #include "base/memory.h"
 #include "conf/types.h"
 #include "control/plan_parts.h"
+#include "filter/concurrency.h"
 #include "filter/rate_limit.h"
 #include "origin/redirect.h"
 #include "origin/respond.h"
 
 /* ---- filters ---- */
+
+/* Equal texts, equal limits: those keep their state over a reload. */
+static void put_limit_key(struct buffer *key, const struct conf_section *section, struct slice name,
+                          const void *settings)
+{
+    buffer_put_slice(key, name);
+    buffer_put_char(key, '\n');
+    conf_write(section, 0, settings, key);
+}
 
 static void free_rate_limit(struct registry_item *item, void *arg)
 {
@@ -19,14 +29,11 @@ static void free_rate_limit(struct registry_item *item, void *arg)
     rate_limit_free(item->object);
 }
 
-/* Equal texts, equal limits: those keep their state over a reload. */
 static struct rate_limit *make_rate_limit(struct build *b, const struct rate_limit_settings *s)
 {
     struct registry *r = b->maker->registry;
     struct buffer    key = BUFFER_INIT;
-    buffer_put_slice(&key, s->name);
-    buffer_put_char(&key, '\n');
-    conf_write(&conf_rate_limit_section, 0, s, &key);
+    put_limit_key(&key, &conf_rate_limit_section, s->name, s);
     struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
     if (!item)
         item = registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key),
@@ -68,12 +75,58 @@ static const void *configure_rate_limits(struct build *b, const struct route_set
     return chain;
 }
 
+static void free_concurrency_limit(struct registry_item *item, void *arg)
+{
+    (void)arg;
+    concurrency_limit_free(item->object);
+}
+
+/* NULL: there is none of that name. */
+static struct concurrency_limit *hold_concurrency_limit(struct build *b, struct slice name)
+{
+    struct registry                         *r = b->maker->registry;
+    const struct concurrency_limit_settings *s = b->settings->concurrency_limits;
+    const struct concurrency_limit_settings *end = s + b->settings->concurrency_limit_count;
+    while (s < end && !slice_eq(s->name, name)) s++;
+    if (s == end) return NULL;
+    struct buffer key = BUFFER_INIT;
+    put_limit_key(&key, &conf_concurrency_limit_section, s->name, s);
+    struct registry_item *item = registry_find(r, REGISTRY_CONCURRENCY_LIMIT, buffer_slice(&key));
+    if (!item)
+        item = registry_add(r, REGISTRY_CONCURRENCY_LIMIT, buffer_slice(&key),
+                            concurrency_limit_new(s, b->maker->worker_count),
+                            free_concurrency_limit, NULL);
+    buffer_reset(&key);
+    registry_hold(r, item, &b->plan->arena);
+    return item->object;
+}
+
+static const void *configure_concurrency(struct build *b, const struct route_settings *route)
+{
+    const struct text_list *names = &route->policy.concurrency_limits;
+    struct arena           *a = &b->plan->arena;
+    if (!names->count) return NULL;
+    struct concurrency_chain  *chain = arena_zalloc(a, sizeof(*chain));
+    struct concurrency_limit **limits = arena_zalloc(a, names->count * sizeof(*limits));
+    for (size_t i = 0; i < names->count; i++) {
+        limits[chain->count] = hold_concurrency_limit(b, names->items[i]);
+        if (limits[chain->count])
+            chain->count++;
+        else
+            conf_report_add(b->report, CONF_ERROR, &route->at, "there is no concurrency limit %.*s",
+                            SLICE_ARG(names->items[i]));
+    }
+    chain->limits = limits;
+    return chain;
+}
+
 /* The order in which requests meet them; responses meet them in reverse. */
 static const struct {
     const struct filter_ops *ops;
     /* The filter's config, or NULL: the route does not want it. */
     const void *(*configure)(struct build *b, const struct route_settings *route);
 } filter_table[] = {
+    { &filter_concurrency, configure_concurrency }, /* whom it refuses costs no token */
     { &filter_rate_limit, configure_rate_limits },
 };
 

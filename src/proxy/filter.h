@@ -7,7 +7,7 @@
  * later, on the same thread) or REPLY (after exchange_reply*()). Response
  * filters run in the reverse order on the head that is about to be sent, the
  * gateway's own answers included. The order is that of filter_table in
- * control/plan_build.c and documented in docs/design/life-of-a-request.md.
+ * control/plan_routes.c and documented in docs/design/life-of-a-request.md.
  */
 #pragma once
 
