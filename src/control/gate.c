@@ -93,7 +93,7 @@ static void reload(struct gate *g)
     conf_report_reset(&report);
 }
 
-/* What came in from the supervisor, also while an answer was awaited. */
+/* What came in from the supervisor. */
 static void run_commands(struct gate *g)
 {
     struct privileged *p = &g->privileged;
@@ -121,6 +121,18 @@ static void on_command(struct watch *w, int fd, unsigned what)
     run_commands(container_of(w, struct gate, command_watch));
 }
 
+static void run_command_job(struct job *j)
+{
+    run_commands(container_of(j, struct gate, command_job));
+}
+
+/* While an answer was awaited, which may be anywhere. */
+static void on_command_amid_call(void *arg)
+{
+    struct gate *g = arg;
+    job_queue(g->loop, &g->command_job);
+}
+
 static void on_signal(struct watch *w, int fd, unsigned what)
 {
     struct gate            *g = container_of(w, struct gate, signal_watch);
@@ -143,7 +155,6 @@ static void run_file_check(struct deadline *d)
     struct gate *g = container_of(d, struct gate, file_deadline);
     gate_check_files(g);
     gate_settle_upstreams(g);
-    run_commands(g);
     deadline_set(g->loop, d, FILE_CHECK_MS);
 }
 
@@ -232,6 +243,9 @@ static bool init(struct gate *g, const struct gate_options *o)
 
 static bool watch_commands(struct gate *g)
 {
+    job_init(&g->command_job, run_command_job);
+    g->privileged.on_command = on_command_amid_call;
+    g->privileged.arg = g;
     if (g->options.supervisor_fd >= 0)
         return watch_add(g->loop, &g->command_watch, g->options.supervisor_fd, false, on_command);
     return watch_add(g->loop, &g->signal_watch, g->signal_fd, false, on_signal);
@@ -240,6 +254,8 @@ static bool watch_commands(struct gate *g)
 static void unwatch_commands(struct gate *g)
 {
     watch_remove(g->options.supervisor_fd >= 0 ? &g->command_watch : &g->signal_watch);
+    g->privileged.on_command = NULL;
+    job_cancel(&g->command_job);
 }
 
 static void reset(struct gate *g)

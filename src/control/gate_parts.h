@@ -45,6 +45,7 @@ struct gate {
     bool                 is_serving;
     struct watch         signal_watch;
     struct watch         command_watch;
+    struct job           command_job;
     struct deadline      file_deadline;
     struct deadline      key_deadline;
     struct deadline      grace_deadline;

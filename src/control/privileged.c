@@ -55,6 +55,7 @@ static bool call(struct privileged *p, struct wire_message *m, struct error *e)
         }
         take_command(p, m);
         wire_close_fds(m);
+        if (p->on_command) p->on_command(p->arg);
     }
     p->is_lost = true;
     return error_set(e, "the supervisor is gone");

@@ -19,6 +19,9 @@ struct privileged {
     bool                 wants_reopen;
     unsigned             stop_count;
     bool                 is_lost; /* the supervisor is gone */
+    /* One of those has come; nothing else will tell of it. May be NULL. */
+    void (*on_command)(void *arg);
+    void *arg;
 };
 
 void privileged_init(struct privileged *p, int fd, struct socket_table *table);

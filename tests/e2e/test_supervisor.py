@@ -164,6 +164,21 @@ def test_worker_that_crashes_while_the_file_is_broken_serves_the_last_good_one()
         assert gate.request().body == b"mended"
 
 
+def test_signal_amid_a_reload_is_not_lost():
+    """Its command comes before the answer that the reload waits for, and nothing follows it."""
+    with Gate(OK + "shutdown_grace: 0s\n") as gate:
+        gate.process.send_signal(signal.SIGSTOP)
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(str(gate.socket_path))
+            admin.send(b"POST /v1/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            wchan = pathlib.Path(f"/proc/{gate.worker_pid}/wchan")
+            until(lambda: "skb" in wchan.read_text(), "the reload's first question")
+            gate.process.send_signal(signal.SIGTERM)
+            gate.process.send_signal(signal.SIGCONT)
+            assert gate.process.wait(PATIENCE * 2) == 0
+        assert gate.errors().index("generation 2") < gate.errors().index("stopping")
+
+
 FILES = """
 listeners:
   https: { address: "127.0.0.1:0", tls: { certificates: [ { cert: "{dir}/a.pem", key: "{dir}/a.key" } ] } }
