@@ -286,7 +286,7 @@ WEBSOCKET = ask("websocket", more="Sec-WebSocket-Version: 13\r\nSec-WebSocket-Ke
 def test_replica_that_takes_no_stream():
     """A few connections are tried, not one after another as fast as they come."""
     none = {MAX_CONCURRENT_STREAMS: 0, ENABLE_CONNECT_PROTOCOL: 1}
-    with H2Origin(settings=none) as o, gate_to(o, OVER_H2) as gate, \
+    with H2Origin(settings=none) as o, gate_to(o, ONCE) as gate, \
             contextlib.ExitStack() as stack:
         peers = [stack.enter_context(gate.connect()) for _ in range(4)]
         for p in peers:
