@@ -9,6 +9,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import make_cert, Origin  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: waits for ten seconds and more, so it begins first")
+    config.addinivalue_line("markers", "xdist_group(name): its tests do not run at once")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Where several run at once, nobody waits at the end for one that began last."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def cert(tmp_path_factory):
     """(cert, key) for localhost."""

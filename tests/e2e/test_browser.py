@@ -14,6 +14,9 @@ import pytest
 from harness import Gate, Origin, PATIENCE, reply, until
 from wsserver import WebSocketServer
 
+# One browser is enough.
+pytestmark = pytest.mark.xdist_group("browser")
+
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--disable-dev-shm-usage", "--ignore-certificate-errors"]

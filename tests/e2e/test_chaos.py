@@ -14,6 +14,8 @@ import ssl
 import threading
 import time
 
+import pytest
+
 from harness import Gate, Origin, Peer, insecure, read_chunked, read_head, read_message, until
 
 SEED = int(os.environ.get("WHARFGATE_CHAOS_SEED", "20261121"))
@@ -474,6 +476,7 @@ def chaos(gate, ledger, seed, seconds):
         t.join()
 
 
+@pytest.mark.long
 def test_chaos(cert):
     print("seed", SEED)
     ledger, sizes = Ledger(), []

@@ -140,6 +140,7 @@ def test_a_daemon_that_answers_wrong(daemon, origin, fault, why):
         assert not docker(gate)["trouble"] and "the Docker daemon answers" in gate.errors()
 
 
+@pytest.mark.long
 def test_a_daemon_that_hangs_on_the_list(daemon, origin):
     """Events are heard all the same; after 10 s another connection."""
     with start(daemon, origin) as gate:

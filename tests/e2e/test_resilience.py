@@ -531,6 +531,7 @@ def test_one_fault_beside_healthy_replicas(scenario, cert):
     perform(scenario, cert)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", TOGETHER, ids=lambda s: s.name)
 def test_all_faults_at_once(scenario, cert):
     perform(scenario, cert)

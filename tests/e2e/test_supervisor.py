@@ -203,6 +203,7 @@ def answer(gate):
         return read_message(c).body, c.sock.getpeercert(binary_form=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name, content, log", [
     ("a.pem", b"nonsense", ""), ("a.key", None, "log: { error: '{dir}/error.log' }"),
     ("ca.pem", b"", ""), ("404.html", None, "")])

@@ -88,6 +88,7 @@ def test_reload_of_a_broken_file_changes_nothing(origin, shelf):
         assert gate.metric("wharfgate_reloads_total", result="failed") == 2
 
 
+@pytest.mark.long
 def test_files_are_noticed_by_themselves(origin, shelf):
     """A broken new file keeps the old certificate and is told once; a good one is taken, with its
     staple; the connections live through it all. The gate looks every ten seconds."""
@@ -159,6 +160,7 @@ def test_expired_certificate_is_not_the_end_of_a_start(tmp_path, shelf):
         assert "last good ones" not in gate.errors()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slot", ["a", "b"])
 def test_expired_certificate_does_not_replace_a_good_one(tmp_path, shelf, slot):
     """Neither by a reload, nor by itself, nor by a crash; of a listener or of an upstream."""

@@ -23,6 +23,9 @@ from trial.scenarios import ENTRANTS, METRICS
 from sidebyside import load, machine, template
 from test_compare import Server
 
+# Their programs are built once, and they measure.
+pytestmark = pytest.mark.xdist_group("bench")
+
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 REQUEST = b"GET /item HTTP/1.1\r\nHost: bench.test\r\n\r\n"

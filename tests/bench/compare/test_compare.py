@@ -22,6 +22,9 @@ from sidebyside import h2, load, proxies, report, template
 from sidebyside.machine import BenchError
 from sidebyside.scenarios import SCENARIOS, TARGETS, METRICS, Target
 
+# Their programs are built once, and they measure.
+pytestmark = pytest.mark.xdist_group("bench")
+
 BODY = b"x" * 1024
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + BODY
 
