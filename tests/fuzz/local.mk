@@ -18,6 +18,7 @@ FUZZ_TARGETS += proxy_protocol
 FUZZ_TARGETS += dns_srv
 FUZZ_TARGETS += docker_json
 FUZZ_TARGETS += redis_reply
+FUZZ_TARGETS += websocket
 
 # ---- how they are built ----
 

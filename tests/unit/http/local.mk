@@ -36,3 +36,5 @@ tests_unit_http_h2_tunnel_test_SOURCES = tests/unit/http/h2_tunnel_test.c \
 	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
 check_PROGRAMS += tests/unit/http/uri_test
 tests_unit_http_uri_test_SOURCES = tests/unit/http/uri_test.c
+check_PROGRAMS += tests/unit/http/websocket_test
+tests_unit_http_websocket_test_SOURCES = tests/unit/http/websocket_test.c
