@@ -44,6 +44,14 @@ static void on_synced(void *arg)
     free(s);
 }
 
+static void sync_workers(struct gate *g, const struct upstream *u, struct roster_retired *what)
+{
+    struct sync *s = mem_alloc(sizeof(*s));
+    *s = (struct sync){ what, u, u->slot };
+    for (unsigned i = 0; i < g->crew.count; i++) crew_do(&g->crew, i, sync_worker, s);
+    crew_barrier(&g->crew, on_synced, s);
+}
+
 static void tell_panic(const struct roster *r)
 {
     struct keeper *k = keeper_of(r);
@@ -62,14 +70,10 @@ static void on_published(struct roster *r, struct roster_retired *what)
     struct gate *g = keeper_of(r)->gate;
     tell_panic(r);
     upstream_client_sync(&g->prober.client, r->upstream->slot, r->upstream);
-    if (!g->crew.is_running) {
+    if (g->crew.is_running)
+        sync_workers(g, r->upstream, what);
+    else
         roster_retired_free(what);
-        return;
-    }
-    struct sync *s = mem_alloc(sizeof(*s));
-    *s = (struct sync){ what, r->upstream, r->upstream->slot };
-    for (unsigned i = 0; i < g->crew.count; i++) crew_do(&g->crew, i, sync_worker, s);
-    crew_barrier(&g->crew, on_synced, s);
 }
 
 /* ---- what a roster tells ---- */
@@ -156,6 +160,31 @@ static void end_source(struct keeper *k)
     k->follow = NULL;
 }
 
+static const struct roster *find_roster(const struct gate *g, const char *name)
+{
+    for (size_t i = 0; g->current && i < g->current->upstream_count; i++)
+        if (strcmp(g->current->upstreams[i]->name, name) == 0)
+            return g->current->upstreams[i]->roster;
+    return NULL;
+}
+
+/* Endpoints that the present plan has in no upstream are leaving. What was put in this one's
+ * place and knows of none yet may still find them. */
+static void abandon(struct gate *g, struct upstream *u)
+{
+    const struct roster *next = find_roster(g, u->name);
+    struct map           kept;
+    if (next && !next->member_count) return;
+    map_init(&kept);
+    for (size_t i = 0; i < g->current->upstream_count; i++)
+        LIST_EACH (it, &g->current->upstreams[i]->roster->members) {
+            struct member *m = container_of(it, struct member, link);
+            map_put(&kept, slice_of(m->endpoint->identity), m);
+        }
+    if (roster_abandon(u->roster, &kept)) sync_workers(g, u, NULL);
+    map_reset(&kept);
+}
+
 static void rest(struct upstream *u)
 {
     struct keeper *k = keeper_of(u->roster);
@@ -163,6 +192,7 @@ static void rest(struct upstream *u)
     roster_freeze(u->roster, true);
     LIST_EACH (it, &u->roster->members)
         prober_stop(&k->gate->prober, container_of(it, struct member, link));
+    abandon(k->gate, u);
 }
 
 static void resume(struct upstream *u)
@@ -174,14 +204,6 @@ static void resume(struct upstream *u)
     begin_source(k, u->roster);
 }
 
-static const struct roster *find_previous(const struct gate *g, const char *name)
-{
-    for (size_t i = 0; g->current && i < g->current->upstream_count; i++)
-        if (strcmp(g->current->upstreams[i]->name, name) == 0)
-            return g->current->upstreams[i]->roster;
-    return NULL;
-}
-
 void gate_begin_upstream(void *gate, struct upstream *u)
 {
     struct gate   *g = gate;
@@ -189,7 +211,7 @@ void gate_begin_upstream(void *gate, struct upstream *u)
     k->gate = g;
     u->control = &g->mailbox;
     u->on_suspect = on_suspect;
-    const struct roster *previous = find_previous(g, u->name);
+    const struct roster *previous = find_roster(g, u->name);
     if (previous) upstream_take_over(u, previous->upstream);
     prober_adopt(&g->prober, u);
     roster_new(u, g->loop, &g->mailbox, &roster_ops, k, previous);

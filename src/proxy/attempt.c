@@ -9,6 +9,7 @@
 #include "proxy/affinity.h"
 #include "proxy/attempt_parts.h"
 #include "proxy/downstream.h"
+#include "proxy/farewell.h"
 #include "proxy/tunnel.h"
 
 /* The endpoint has one request less. Called once an attempt. */
@@ -132,7 +133,11 @@ static void on_informational(struct http_stream *s, struct http_head *head)
 
 static void on_body(struct http_stream *s, struct slice data)
 {
-    exchange_respond_body(of_stream(s)->x, data);
+    struct exchange *x = of_stream(s)->x;
+    if (x->farewell)
+        farewell_relay(x, data);
+    else
+        exchange_respond_body(x, data);
 }
 
 static void on_trailers(struct http_stream *s, struct http_fields *trailers)

@@ -7,6 +7,7 @@
 #include "proxy/attempt.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange_log.h"
+#include "proxy/farewell.h"
 #include "proxy/forward.h"
 #include "proxy/tunnel.h"
 
@@ -46,6 +47,7 @@ static void finish(struct exchange *x)
     if (x->state == EXCHANGE_TUNNEL) counter_move(&w->stats->tunnels_active, -1);
     x->state = EXCHANGE_DONE;
     deadline_remove(&x->deadline);
+    farewell_end(x);
     attempt_cancel(x);
     abandon_origin(x);
     end_filters(x);
@@ -175,12 +177,18 @@ static void await_no_more(struct exchange *x)
     exchange_fail(x, is_client ? 408 : 504, is_client ? "body_timeout" : "response_timeout");
 }
 
+static void end_tunnel(struct exchange *x)
+{
+    if (x->farewell && farewell_goes_on(x)) return;
+    break_off(x, x->reason ? x->reason : "tunnel_idle");
+}
+
 static void on_deadline(struct deadline *d)
 {
     struct exchange *x = container_of(d, struct exchange, deadline);
     struct loop     *l = x->worker->loop;
     if (x->state == EXCHANGE_TUNNEL) {
-        break_off(x, "tunnel_idle");
+        end_tunnel(x);
     } else if (x->state == EXCHANGE_RELAY) {
         bool is_client = x->stream->unsent_bytes > 0;
         if (!is_client) attempt_timed_out(x->attempt);
@@ -404,7 +412,7 @@ static void discard_body(struct exchange *x, size_t len, bool is_slow)
 
 static void on_tunnel_body(struct exchange *x, struct slice data)
 {
-    if (x->request_ended) {
+    if (x->request_ended || (x->farewell && !farewell_lets_pass(x, data))) {
         http_stream_consumed(x->stream, data.len);
         return;
     }
@@ -443,6 +451,7 @@ static void on_body(struct http_stream *s, struct slice data)
 
 void exchange_sent_on(struct exchange *x, uint64_t total_bytes)
 {
+    if (total_bytes > x->received_bytes) total_bytes = x->received_bytes; /* a Close of our own */
     if (x->state == EXCHANGE_DONE || total_bytes <= x->consumed_bytes) return;
     size_t more = total_bytes - x->consumed_bytes;
     x->consumed_bytes = total_bytes;
@@ -495,6 +504,7 @@ static void on_reset(struct http_stream *s, enum http_reset why)
 static void on_sent(struct http_stream *s, size_t sent_bytes)
 {
     struct exchange *x = of_stream(s);
+    if (x->farewell) sent_bytes = farewell_sent(x, sent_bytes);
     if (x->attempt) attempt_consumed(x->attempt, sent_bytes);
     exchange_progress(x);
     if (x->state == EXCHANGE_TUNNEL)

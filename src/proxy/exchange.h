@@ -15,6 +15,7 @@
 
 struct attempt;
 struct downstream;
+struct farewell;
 
 enum exchange_state {
     EXCHANGE_READ_HEAD,       /* awaits the head; the connection's header deadline */
@@ -57,7 +58,8 @@ struct exchange {
     struct plan_use         *use;
     const struct plan_route *route;
     struct http_head        *request;
-    struct attempt          *attempt; /* the present one, or NULL */
+    struct attempt          *attempt;  /* the present one, or NULL */
+    struct farewell         *farewell; /* of a WebSocket; else NULL */
     struct arena             arena;
     struct deadline          deadline;
     struct list              link; /* worker.ended */

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "proxy/attempt.h"
+#include "proxy/farewell.h"
 
 /* An answer of our own waits so long for a next piece of the request's short body, so
  * that the connection can be kept. */
@@ -65,6 +66,14 @@ static uint64_t response_ms(const struct exchange *x)
     return try_ms ? try_or_all_ms(x, try_ms, all_ms) : all_ms;
 }
 
+static uint64_t tunnel_ms(const struct exchange *x)
+{
+    const struct timeout_settings *t = exchange_timeouts(x);
+    uint64_t                       ms = x->farewell ? farewell_ms(x) : 0;
+    if (ms) return ms;
+    return x->request_ended || x->response_ended ? t->write_idle : t->tunnel_idle;
+}
+
 static uint64_t deadline_ms(const struct exchange *x)
 {
     const struct timeout_settings *t = exchange_timeouts(x);
@@ -73,8 +82,7 @@ static uint64_t deadline_ms(const struct exchange *x)
     case EXCHANGE_WAIT: return wait_ms(x);
     case EXCHANGE_RESPONSE_HEAD: return exchange_awaits_body(x) ? t->body_idle : response_ms(x);
     case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
-    case EXCHANGE_TUNNEL:
-        return x->request_ended || x->response_ended ? t->write_idle : t->tunnel_idle;
+    case EXCHANGE_TUNNEL: return tunnel_ms(x);
     case EXCHANGE_REPLY_LOCAL:
         if (exchange_awaits_body(x)) return t->body_idle < AWAIT_MS ? t->body_idle : AWAIT_MS;
         return x->is_origin_waiting ? t->response_header : t->write_idle;

@@ -21,6 +21,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/retry.c \
 	src/proxy/seek.c \
 	src/proxy/tunnel.c src/proxy/tunnel.h \
+	src/proxy/farewell.c src/proxy/farewell.h \
 	src/proxy/worker.c src/proxy/worker.h
 src_libwharfgate_a_SOURCES += \
 	src/proxy/access_format.c \

@@ -190,6 +190,8 @@ static const struct metric metrics[] = {
     GAUGE("tunnels_active", NULL, tunnels_active,
           "Upgraded connections, such as WebSockets, now open."),
     COUNTER("tunnels_total", NULL, tunnels, "Upgraded connections so far."),
+    COUNTER("websockets_told_to_go_total", NULL, websockets_told,
+            "WebSockets that got a Close of the gateway's (1001, going away)."),
     COUNTER("requests_invalid_total", "reason=\"syntax\"", requests_invalid[STATS_INVALID_SYNTAX],
             "Requests refused before routing, by reason."),
     COUNTER("requests_invalid_total", "reason=\"timeout\"", requests_invalid[STATS_INVALID_TIMEOUT],

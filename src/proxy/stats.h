@@ -57,6 +57,7 @@ struct worker_stats {
     struct counter           connections_closed_idle; /* by us, after keep_alive */
     struct counter           connections_shed; /* closed to make room, or refused for lack of it */
     struct counter           tunnels_active, tunnels;
+    struct counter           websockets_told;     /* to go */
     struct counter           connections_abusive; /* given up because of what the client did */
     struct counter           connections_reset;   /* by the client, within a request */
     struct counter           accept_failures;

@@ -7,6 +7,7 @@
 #include "http/rules.h"
 #include "io/digest.h"
 #include "proxy/attempt.h"
+#include "proxy/farewell.h"
 
 enum { KEY_BYTES = 16 };
 
@@ -109,6 +110,7 @@ const char *tunnel_begin(struct exchange *x, struct http_head *head)
     if (fault) return fault;
     x->request_ended = false;
     exchange_switch(x, head);
+    if (is_websocket(head->upgrade)) farewell_begin(x);
     return NULL;
 }
 
@@ -126,8 +128,8 @@ void tunnel_client_ended(struct exchange *x)
  * the client says then reaches anybody. Not every browser ends its stream of HTTP/2. */
 void tunnel_replica_ended(struct exchange *x)
 {
+    if (!x->response_ended) http_stream_send_end(x->stream, NULL);
     x->response_ended = true;
-    http_stream_send_end(x->stream, NULL);
     if (x->websocket_key.len) {
         x->request_ended = true;
         attempt_body_end(x->attempt);

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange.h"
+#include "proxy/farewell.h"
 
 enum { BLOCKS_KEPT = 1024 };
 
@@ -194,6 +195,7 @@ static void drain(struct message *m, void *receiver)
         stop_listener(container_of(it, struct worker_listener, link));
     LIST_EACH_SAFE (it, &w->downstreams)
         downstream_drain(container_of(it, struct downstream, link));
+    farewell_all(w);
     worker_check_drained(w);
 }
 
@@ -240,6 +242,7 @@ struct worker *worker_new(const struct worker_params *p, struct error *e)
     list_init(&w->plan_uses);
     list_init(&w->listeners);
     list_init(&w->downstreams);
+    list_init(&w->websockets);
     list_init(&w->idle);
     list_init(&w->ended);
     job_init(&w->free_ended, free_ended);

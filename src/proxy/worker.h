@@ -52,6 +52,7 @@ struct worker {
     struct list        plan_uses;
     struct list        listeners;
     struct list        downstreams; /* all connections from clients */
+    struct list        websockets;  /* farewell.c's */
     struct list        idle;        /* of them, those between requests; the oldest first */
     struct outq        no_output;   /* stays empty: of connections without a codec yet */
     struct block_pool  downstream_blocks;

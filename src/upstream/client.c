@@ -97,12 +97,19 @@ struct upstream_local *upstream_local_find(const struct upstream_client *c, uint
     return l && l->upstream == u ? l : NULL;
 }
 
+static void leave_pools(struct upstream_local *l)
+{
+    for (uint32_t i = 0; i < l->pool_count; i++)
+        if (l->pools[i]) upstream_pool_leave(l->pools[i]);
+}
+
+/* An endpoint is leaving in the upstreams that reloads have replaced as well. */
 void upstream_client_sync(struct upstream_client *c, uint32_t slot, const struct upstream *u)
 {
     struct upstream_local *l = upstream_local_find(c, slot, u);
     if (!l) return;
-    for (uint32_t i = 0; i < l->pool_count; i++)
-        if (l->pools[i]) upstream_pool_leave(l->pools[i]);
+    for (uint32_t i = 0; i < c->local_count; i++)
+        if (c->locals[i] && c->locals[i]->upstream->load == u->load) leave_pools(c->locals[i]);
     upstream_local_wake(l);
 }
 
@@ -251,6 +258,14 @@ void upstream_client_let_go(struct upstream_client *c, struct upstream *u, struc
     struct upstream_local *l = upstream_local_find(c, u->slot, u);
     struct pool           *pool = l && e->slot < l->pool_count ? l->pools[e->slot] : NULL;
     if (pool && pool->endpoint == e) upstream_pool_let_go(pool);
+}
+
+bool upstream_client_watch(struct upstream_client *c, struct upstream *u, struct endpoint *e,
+                           struct upstream_watch *w)
+{
+    if (endpoint_is_leaving(e)) return false;
+    list_append(&upstream_pool_of(c->locals[u->slot], e)->watches, &w->link);
+    return true;
 }
 
 bool upstream_stream_is_reused(const struct http_stream *s)

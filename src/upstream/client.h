@@ -64,6 +64,13 @@ struct upstream_turn {
     void (*run)(struct upstream_turn *t);
 };
 
+/* Of a request that goes on for as long as its ends like; embedded in it. */
+struct upstream_watch {
+    struct list link;
+    /* Its endpoint takes no new requests any more. Called once at most. */
+    void (*on_leaving)(struct upstream_watch *w);
+};
+
 void upstream_client_init(struct upstream_client *c, struct loop *l, unsigned worker_index,
                           struct upstream_counters *counters);
 /* Closes everything. */
@@ -93,6 +100,10 @@ enum upstream_choice upstream_client_choose(struct upstream_client *c, struct up
                                             struct balance_ask *ask, struct endpoint **chosen);
 /* The same endpoint again, whatever its limits say; an active request more. */
 void upstream_client_enter(struct upstream *u, struct endpoint *e);
+/* Of a request that was chosen for: until list_remove() of its link. False: the endpoint is
+ * leaving already. */
+bool upstream_client_watch(struct upstream_client *c, struct upstream *u, struct endpoint *e,
+                           struct upstream_watch *w) __attribute__((warn_unused_result));
 /* A request less; whoever waits may have its place. */
 void upstream_client_leave(struct upstream_client *c, struct upstream *u, struct endpoint *e);
 void upstream_client_forget(struct upstream_client *c, struct upstream *u, struct endpoint *e);

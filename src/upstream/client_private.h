@@ -18,6 +18,7 @@ struct pool {
     uint32_t               conn_count; /* not closed */
     uint64_t               user_count; /* requests that named it, connections not freed */
     struct list            shared;     /* in use, and may carry more */
+    struct list            watches;    /* upstream_watch: of requests */
     struct list            connecting; /* for several requests, since it will or may carry many */
     bool                   was_shared; /* the last one could */
     bool                   is_let_go;  /* freed after its last use */
@@ -98,7 +99,8 @@ bool upstream_pool_has_room(const struct pool *pool);
 void upstream_pool_make_room(struct pool *pool);
 /* One that is being made and will have room, as far as is known; or NULL. */
 struct upstream_conn *upstream_pool_connecting(const struct pool *pool);
-/* Closes the idle connections; frees it when nobody uses it. */
+/* Where its endpoint is leaving: closes the idle connections, tells those who watch it; frees it
+ * when nobody uses it. */
 void upstream_pool_leave(struct pool *pool);
 /* The same, whether the endpoint is leaving or not, and later as well. */
 void upstream_pool_let_go(struct pool *pool);

@@ -65,7 +65,7 @@ static void enter_pool(struct upstream_conn *u)
     struct upstream *up = u->local->upstream;
     struct pool     *pool = u->pool;
     bool             is_of_use = up->idle_count_max && up->proxy_protocol == PROXY_PROTOCOL_OFF &&
-                     !atomic_load_explicit(&pool->endpoint->is_leaving, memory_order_relaxed);
+                     !endpoint_is_leaving(pool->endpoint);
     if (!is_of_use) {
         upstream_conn_close(u);
         return;

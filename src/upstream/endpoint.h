@@ -29,6 +29,9 @@ struct endpoint_live {
     _Atomic uint64_t requests;   /* attempts begun */
     _Atomic uint64_t outcomes;   /* attempts that ended well or ill */
     _Atomic uint64_t failed;     /* of the outcomes */
+    /* Takes no new requests, or is gone: workers close idle connections, and what goes on for
+     * long is told. */
+    _Atomic bool is_leaving;
 };
 
 struct endpoint {
@@ -40,9 +43,7 @@ struct endpoint {
     uint32_t              weight; /* as configured, >= 1 */
     bool                  is_backup;
     uint32_t              slot; /* in its upstream: where a worker keeps what it knows of it */
-    /* Takes no new requests, or is gone: workers close its idle connections. */
-    _Atomic bool     is_leaving;
-    _Atomic uint32_t ref_count;
+    _Atomic uint32_t      ref_count;
     /* The last reference is gone, on any thread: called with `unused_arg` instead of freeing.
      * NULL: it is freed. */
     void (*on_unused)(struct endpoint *e, void *arg);
@@ -74,6 +75,16 @@ void             endpoint_ref(struct endpoint *e);
 void             endpoint_unref(struct endpoint *e);
 /* At once, whatever refers to it. Accepts NULL. */
 void endpoint_free(struct endpoint *e);
+
+static inline bool endpoint_is_leaving(const struct endpoint *e)
+{
+    return atomic_load_explicit(&e->live->is_leaving, memory_order_relaxed);
+}
+
+static inline void endpoint_set_leaving(struct endpoint *e, bool is_leaving)
+{
+    atomic_store_explicit(&e->live->is_leaving, is_leaving, memory_order_relaxed);
+}
 
 /* An attempt had an outcome. Returns how many failures in a row that makes. `us`: how long
  * the response's head took. */

@@ -17,6 +17,7 @@ static struct pool *pool_new(struct upstream_local *l, struct endpoint *e)
     pool->local = l;
     list_init(&pool->idle);
     list_init(&pool->shared);
+    list_init(&pool->watches);
     list_init(&pool->connecting);
     return pool;
 }
@@ -44,7 +45,7 @@ static void pool_free(struct pool *pool)
 
 static bool is_leaving(const struct pool *pool)
 {
-    return atomic_load_explicit(&pool->endpoint->is_leaving, memory_order_relaxed);
+    return endpoint_is_leaving(pool->endpoint);
 }
 
 static void free_if_unused(struct pool *pool)
@@ -66,10 +67,20 @@ static void close_idle(struct pool *pool)
         upstream_conn_close(container_of(it, struct upstream_conn, link));
 }
 
+static void tell_watches(struct pool *pool)
+{
+    while (!list_is_empty(&pool->watches)) {
+        struct upstream_watch *w = container_of(pool->watches.next, struct upstream_watch, link);
+        list_remove(&w->link);
+        w->on_leaving(w);
+    }
+}
+
 void upstream_pool_leave(struct pool *pool)
 {
     if (!is_leaving(pool)) return;
     close_idle(pool);
+    tell_watches(pool);
     free_if_unused(pool);
 }
 

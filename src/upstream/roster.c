@@ -197,7 +197,7 @@ static void drop_member(struct member *m)
     r->ops->on_member(r, m, true);
     r->counts[m->state]--;
     r->member_count--;
-    atomic_store_explicit(&m->endpoint->is_leaving, true, memory_order_relaxed);
+    endpoint_set_leaving(m->endpoint, true);
     list_remove(&m->link);
     list_append(&r->gone, &m->link);
     roster_change(r, true);
@@ -286,6 +286,7 @@ struct roster_retired {
 
 void roster_retired_free(struct roster_retired *what)
 {
+    if (!what) return;
     endpoint_set_free(what->set);
     while (!list_is_empty(&what->members))
         free_member(container_of(what->members.next, struct member, link));
@@ -310,6 +311,15 @@ static bool is_panic(const struct roster *r)
                                         (ready + ejected);
 }
 
+/* What goes on at one that is unwell is sent away while others can have it; not when most are
+ * unwell: that is rather the fault of something that they share. */
+static bool is_leaving(const struct member *m)
+{
+    const size_t *counts = m->roster->counts;
+    if (m->state == ENDPOINT_UNHEALTHY) return counts[ENDPOINT_READY] >= counts[ENDPOINT_UNHEALTHY];
+    return m->state == ENDPOINT_DRAINING;
+}
+
 static size_t pick(struct roster *r, struct endpoint_pick *picks)
 {
     uint32_t scale = roster_has_ramp(r) ? WEIGHT_SCALE : 1;
@@ -317,6 +327,7 @@ static size_t pick(struct roster *r, struct endpoint_pick *picks)
     LIST_EACH (it, &r->members) {
         struct member *m = container_of(it, struct member, link);
         bool           is_ejected = m->state == ENDPOINT_EJECTED;
+        endpoint_set_leaving(m->endpoint, is_leaving(m));
         if (m->state != ENDPOINT_READY && !is_ejected) continue;
         picks[count++] = (struct endpoint_pick){ m->endpoint, roster_weight(m, scale),
                                                  is_ejected && !r->is_in_panic };
@@ -422,6 +433,19 @@ void roster_freeze(struct roster *r, bool is_frozen)
     }
     roster_tick(r);
     if (r->is_changed) roster_change(r, true);
+}
+
+bool roster_abandon(struct roster *r, const struct map *kept)
+{
+    bool is_any = false;
+    LIST_EACH (it, &r->members) {
+        struct member *m = container_of(it, struct member, link);
+        if (map_get(kept, slice_of(m->endpoint->identity))) continue;
+        endpoint_set_leaving(m->endpoint, true);
+        is_any = true;
+    }
+    if (is_any) r->is_changed = true; /* should it come back into service */
+    return is_any;
 }
 
 void roster_free(struct roster *r)

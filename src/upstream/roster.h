@@ -124,10 +124,13 @@ void roster_judge(struct member *m, bool is_good, const char *output, uint64_t t
 void roster_suspect(struct roster *r);
 /* Frozen: nothing is published, nobody is ejected; no plan in service names the upstream. */
 void roster_freeze(struct roster *r, bool is_frozen);
+/* It is frozen for good, as far as is known: its endpoints are leaving, but for those whose
+ * identities are in `kept`. Are there any? Then workers are to sync. */
+bool roster_abandon(struct roster *r, const struct map *kept);
 /* Publishes what is pending now instead of at the end of the turn. */
 void roster_flush(struct roster *r);
 /* May a check of `m` be made at the faster pace: is its verdict about to change? */
 bool roster_is_unsure(const struct member *m);
 
-void        roster_retired_free(struct roster_retired *what);
-const char *endpoint_state_name(enum endpoint_state s); /* "ready", "unhealthy", ... */
+void        roster_retired_free(struct roster_retired *what); /* accepts NULL */
+const char *endpoint_state_name(enum endpoint_state s);       /* "ready", "unhealthy", ... */

@@ -100,8 +100,6 @@ void roster_settle(struct member *m)
     r->change_count++;
     if (before != ENDPOINT_STATE_COUNT) r->counts[before]--;
     if (state == ENDPOINT_READY) begin_ramp(m);
-    atomic_store_explicit(&m->endpoint->is_leaving, state == ENDPOINT_DRAINING,
-                          memory_order_relaxed);
     /* It is in the set, if as a last resort, and is to leave it; or it is the first one in it,
      * which some may wait for. */
     bool was_in = before == ENDPOINT_READY || before == ENDPOINT_EJECTED;

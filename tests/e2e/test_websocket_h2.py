@@ -92,6 +92,15 @@ def tunnel(client, replica, path="/chat"):
     return s, r
 
 
+def other_tunnel(client, replica):
+    """The same of another protocol."""
+    s = connect(client, protocol="foo")
+    r = replica.take()
+    r.send("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+    assert status(s) == 200
+    return s, r
+
+
 def both_work(s, r):
     s.send("ahoy")
     assert r.read_exactly(4) == b"ahoy"
@@ -218,13 +227,9 @@ def test_both_versions_to_one_replica(cert):
 
 def test_another_protocol(client, replica):
     """One that the route lets through and that has no handshake of its own."""
-    s = connect(client, protocol="foo")
-    r = replica.take()
+    assert both_work(*other_tunnel(client, replica))
     assert replica.requests[0].get("upgrade") == "foo"
     assert replica.requests[0].get("sec-websocket-key") is None
-    r.send("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
-    assert status(s) == 200
-    assert both_work(s, r)
 
 
 @pytest.mark.parametrize("path, protocol", [
@@ -296,10 +301,7 @@ def test_the_clients_end_is_passed_on(client, gate, replica):
 
 def test_the_replicas_end_is_passed_on(client, gate, replica):
     """The other way about, where the protocol is not WebSocket."""
-    s = connect(client, protocol="foo")
-    r = replica.take()
-    r.send("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
-    assert status(s) == 200
+    s, r = other_tunnel(client, replica)
     r.send("last words")
     r.sock.shutdown(socket.SHUT_WR)
     assert take(s, 10) == b"last words"
@@ -399,14 +401,14 @@ def test_a_tunnel_that_is_not_read_stops_only_itself(client, replica):
 # ---- Reload and stop ----
 
 def test_reload_and_stop(gate, replica):
-    """A reload without the upstream, then SIGTERM: GOAWAY, the tunnel goes on during the grace,
-    and what is left is cut."""
+    """A reload without the upstream, then SIGTERM: GOAWAY, a tunnel that is no WebSocket's goes on
+    during the grace, and what is left is cut. (WebSockets: test_farewell.py.)"""
     other = CONFIG[:CONFIG.index("upstreams:")] + """
 routes: [ { respond: { body: new } } ]
 shutdown_grace: 1s
 """
     with h2(gate, "https", tls=True) as c:
-        ends = tunnel(c, replica)
+        ends = other_tunnel(c, replica)
         done = gate.reload(other)
         assert done.returncode == 0, done.stderr
         assert both_work(*ends)

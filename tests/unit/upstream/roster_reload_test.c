@@ -247,6 +247,26 @@ static void thawed_it_takes_up_where_it_was(void **state)
     assert_string_equal(rig_told(&rig), "a:ejected ");
 }
 
+/* A reload has taken some out of the configuration; another puts them back. */
+static void who_is_kept_nowhere_is_leaving(void **state)
+{
+    struct map kept;
+    (void)state;
+    begin("", "a b");
+    map_init(&kept);
+    map_put(&kept, S("a"), &kept);
+    roster_freeze(rig.now.roster, true);
+    assert_true(roster_abandon(rig.now.roster, &kept));
+    assert_false(endpoint_is_leaving(rig_member(&rig, 'a')->endpoint));
+    assert_true(endpoint_is_leaving(rig_member(&rig, 'b')->endpoint));
+    map_put(&kept, S("b"), &kept);
+    assert_false(roster_abandon(rig.now.roster, &kept));
+    roster_freeze(rig.now.roster, false);
+    rig_turn(&rig);
+    assert_false(endpoint_is_leaving(rig_member(&rig, 'b')->endpoint));
+    map_reset(&kept);
+}
+
 /* What was pending at the beginning of the rest is not lost. */
 static void what_was_pending_is_published_later(void **state)
 {
@@ -397,6 +417,7 @@ int main(void)
         TEST(slow_start_goes_on),
         TEST(newcomers_grow_after_a_reload_too),
         TEST(nothing_happens_while_frozen),
+        TEST(who_is_kept_nowhere_is_leaving),
         TEST(thawed_it_takes_up_where_it_was),
         TEST(what_was_pending_is_published_later),
         TEST(a_slot_is_given_again_after_the_last_reference),

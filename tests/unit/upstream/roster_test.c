@@ -139,7 +139,7 @@ static void the_source_comes_first(void **state)
 
 static bool is_leaving(char name)
 {
-    return atomic_load(&rig_member(&rig, name)->endpoint->is_leaving);
+    return endpoint_is_leaving(rig_member(&rig, name)->endpoint);
 }
 
 /* Idle connections to it are of no use any more. */
@@ -148,10 +148,30 @@ static void draining_is_leaving(void **state)
     (void)state;
     begin("", "a b");
     rig_update(&rig, "a! b-");
+    rig_turn(&rig);
     assert_false(is_leaving('a'));
     assert_true(is_leaving('b'));
     rig_update(&rig, "a b");
+    rig_later(&rig, 100);
     assert_false(is_leaving('b'));
+}
+
+/* Not when most are: then it is hardly the fault of each. */
+static void an_unhealthy_one_is_leaving_while_others_are_well(void **state)
+{
+    (void)state;
+    begin("", "a b c");
+    rig_update(&rig, "a! b c");
+    rig_turn(&rig);
+    assert_true(is_leaving('a'));
+    rig_update(&rig, "a! b! c");
+    rig_turn(&rig);
+    assert_false(is_leaving('a'));
+    assert_false(is_leaving('b'));
+    rig_update(&rig, "a b! c");
+    rig_later(&rig, 100);
+    assert_false(is_leaving('a'));
+    assert_true(is_leaving('b'));
 }
 
 static void states_are_counted(void **state)
@@ -262,7 +282,7 @@ static void who_is_not_named_goes(void **state)
     struct endpoint *b = rig_member(&rig, 'b')->endpoint;
     endpoint_ref(b);
     rig_update(&rig, "a c");
-    assert_true(atomic_load(&b->is_leaving));
+    assert_true(endpoint_is_leaving(b));
     assert_int_equal(rig.went_count, 1);
     rig_turn(&rig);
     assert_string_equal(rig_set(&rig), "a c");
@@ -281,7 +301,7 @@ static void a_moved_one_is_another(void **state)
     struct endpoint      *before = rig_member(&rig, 'a')->endpoint;
     struct endpoint_live *live = before->live;
     rig_update(&rig, "a=99 b");
-    assert_true(atomic_load(&before->is_leaving));
+    assert_true(endpoint_is_leaving(before));
     rig_turn(&rig);
     struct endpoint *after = rig_member(&rig, 'a')->endpoint;
     assert_ptr_not_equal(after, before);
@@ -464,6 +484,7 @@ int main(void)
         TEST(ready_and_ejected),
         TEST(the_source_comes_first),
         TEST(draining_is_leaving),
+        TEST(an_unhealthy_one_is_leaving_while_others_are_well),
         TEST(states_are_counted),
         TEST(the_first_good_check_is_enough),
         TEST(unknown_that_fails_is_down),
