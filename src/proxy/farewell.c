@@ -31,6 +31,7 @@ struct farewell {
     uint64_t              taken_bytes; /* of the replica's, by the client */
     bool                  has_closed;  /* the client had our Close: nothing more comes after it */
     bool                  has_told_other; /* the same of the replica */
+    bool                  has_ended;      /* the client had the end as well */
     char                  close[WEBSOCKET_CLOSE_MAX];
 };
 
@@ -113,15 +114,18 @@ void farewell_relay(struct exchange *x, struct slice data)
         exchange_respond_body(x, slice_from(data, used));
 }
 
+void farewell_end_client(struct exchange *x)
+{
+    if (!x->farewell->has_ended) http_stream_send_end(x->stream, NULL);
+    x->farewell->has_ended = true;
+}
+
 bool farewell_lets_pass(struct exchange *x, struct slice data)
 {
     struct farewell *f = x->farewell;
     websocket_scan(&f->from_client, data, false);
     /* It has both: a server ends the connection first (section 7.1.1). */
-    if (f->has_closed && f->from_client.has_closed && !x->response_ended) {
-        x->response_ended = true;
-        http_stream_send_end(x->stream, NULL);
-    }
+    if (f->has_closed && f->from_client.has_closed) farewell_end_client(x);
     return !f->has_told_other;
 }
 

@@ -27,6 +27,8 @@ void farewell_all(struct worker *w);
 void farewell_relay(struct exchange *x, struct slice data);
 /* The client's bytes. False: they are not to go on. */
 bool farewell_lets_pass(struct exchange *x, struct slice data) __attribute__((warn_unused_result));
+/* Ends what the client gets, unless it has ended: the replica may take its time. */
+void farewell_end_client(struct exchange *x);
 /* The client has taken so many: how many of them were the replica's? */
 size_t farewell_sent(struct exchange *x, size_t bytes);
 /* The time that is left; 0: nobody was told. */

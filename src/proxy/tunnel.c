@@ -128,8 +128,11 @@ void tunnel_client_ended(struct exchange *x)
  * the client says then reaches anybody. Not every browser ends its stream of HTTP/2. */
 void tunnel_replica_ended(struct exchange *x)
 {
-    if (!x->response_ended) http_stream_send_end(x->stream, NULL);
     x->response_ended = true;
+    if (x->farewell)
+        farewell_end_client(x);
+    else
+        http_stream_send_end(x->stream, NULL);
     if (x->websocket_key.len) {
         x->request_ended = true;
         attempt_body_end(x->attempt);

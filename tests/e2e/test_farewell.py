@@ -310,11 +310,14 @@ def test_no_message_of_the_clients_is_lost(gate, replica, nobody):
     sent = [b"message %d" % i for i in range(100)]
     c.send(b"".join(frame(m, mask=True) for m in sent))
     answer(c)
+    assert c.is_closed()
+    c.close()
+    r.send(frame(b"an answer that nobody waits for"))
     assert [unmask(r)[1] for _ in sent] == sent
     assert unmask(r) == (0x88, b"\x03\xe9")
-    assert c.is_closed()
     r.send(CLOSE)
-    assert is_over(r)
+    assert r.is_closed()  # in order
+    r.close()
     tunnels_are(gate, 0)
 
 
