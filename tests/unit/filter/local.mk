@@ -6,6 +6,8 @@ tests_unit_filter_lease_threads_test_SOURCES = tests/unit/filter/lease_threads_t
 check_PROGRAMS += tests/unit/filter/concurrency_test
 tests_unit_filter_concurrency_test_SOURCES = tests/unit/filter/concurrency_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
+check_PROGRAMS += tests/unit/filter/limit_script_test
+tests_unit_filter_limit_script_test_SOURCES = tests/unit/filter/limit_script_test.c
 check_PROGRAMS += tests/unit/filter/rate_limit_test
 tests_unit_filter_rate_limit_test_SOURCES = tests/unit/filter/rate_limit_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
