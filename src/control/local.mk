@@ -30,6 +30,9 @@ src_libwharfgate_a_SOURCES += \
 	src/control/probe_conn.c \
 	src/control/probe_grpc.c \
 	src/control/probe_http.c \
+	src/control/redis_guide.c src/control/redis_link.c src/control/redis_link.h \
+	src/control/redis_names.c src/control/redis_names.h \
+	src/control/redis_watch.c src/control/redis_watch.h src/control/redis_watch_parts.h \
 	src/control/registry.c src/control/registry.h \
 	src/control/snapshot.c src/control/snapshot.h \
 	src/control/sockets.c src/control/sockets.h \

@@ -9,11 +9,14 @@
 
 #include "base/memory.h"
 
-static struct redis_map *new_map(bool is_cluster)
+enum { OWNERS_BYTES = REDIS_SLOT_COUNT * sizeof(uint16_t) };
+
+struct redis_map *redis_map_new(bool is_cluster)
 {
     struct redis_map *m = mem_zalloc(sizeof(*m));
-    m->is_cluster = is_cluster;
-    memset(m->owners, 0xff, sizeof(m->owners)); /* REDIS_NO_NODE */
+    if (!is_cluster) return m;
+    m->owners = mem_alloc(OWNERS_BYTES);
+    memset(m->owners, 0xff, OWNERS_BYTES); /* REDIS_NO_NODE */
     return m;
 }
 
@@ -44,18 +47,23 @@ static struct redis_node *add_node(struct redis_map *m, struct slice host, uint1
     return n;
 }
 
+void redis_map_add(struct redis_map *m, struct slice host, uint16_t port)
+{
+    add_node(m, host, port);
+}
+
 struct redis_map *redis_map_of_one(struct slice host, uint16_t port)
 {
-    struct redis_map *m = new_map(false);
+    struct redis_map *m = redis_map_new(false);
     add_node(m, host, port);
     return m;
 }
 
 struct redis_map *redis_map_copy(const struct redis_map *from)
 {
-    struct redis_map *m = new_map(from->is_cluster);
+    struct redis_map *m = redis_map_new(from->owners != NULL);
     m->generation = from->generation;
-    memcpy(m->owners, from->owners, sizeof(m->owners));
+    if (m->owners) memcpy(m->owners, from->owners, OWNERS_BYTES);
     for (uint16_t i = 0; i < from->count; i++) {
         struct redis_node *n = add_node(m, from->nodes[i].host, from->nodes[i].port);
         if (n->port) n->address = from->nodes[i].address;
@@ -71,6 +79,7 @@ void redis_map_free(struct redis_map *m)
         free((char *)(uintptr_t)m->nodes[i].text);
     }
     free(m->nodes);
+    free(m->owners);
     free(m);
 }
 
@@ -81,18 +90,18 @@ static bool is_node(const struct redis_node *n, struct slice host, uint16_t port
 
 bool redis_map_eq(const struct redis_map *a, const struct redis_map *b)
 {
-    if (a->is_cluster != b->is_cluster || a->count != b->count) return false;
+    if (!a->owners != !b->owners || a->count != b->count) return false;
     for (uint16_t i = 0; i < a->count; i++) {
         const struct redis_node *n = &a->nodes[i], *other = &b->nodes[i];
         if (!is_node(n, other->host, other->port)) return false;
         if (n->port && !address_eq(&n->address, &other->address)) return false;
     }
-    return memcmp(a->owners, b->owners, sizeof(a->owners)) == 0;
+    return !a->owners || memcmp(a->owners, b->owners, OWNERS_BYTES) == 0;
 }
 
 /* ---- CLUSTER SLOTS ---- */
 
-static uint16_t find_node(const struct redis_map *m, struct slice host, uint16_t port)
+uint16_t redis_map_find(const struct redis_map *m, struct slice host, uint16_t port)
 {
     for (uint16_t i = 0; i < m->count; i++)
         if (is_node(&m->nodes[i], host, port)) return i;
@@ -109,7 +118,7 @@ static bool take_node(struct redis_map *m, const struct redis_reply *entry, stru
     if (port <= 0 || port > UINT16_MAX) return false;
     if (!host.len) host = asked;
     if (slice_eq(host, S("?"))) return true;
-    *index = find_node(m, host, (uint16_t)port);
+    *index = redis_map_find(m, host, (uint16_t)port);
     if (*index != REDIS_NO_NODE) return true;
     if (m->count == REDIS_NODES_MAX) return false;
     *index = m->count;
@@ -133,7 +142,7 @@ static bool take_range(struct redis_map *m, const struct redis_reply *r, struct 
 struct redis_map *redis_map_of_slots(const struct redis_reply *r, struct slice asked,
                                      struct error *e)
 {
-    struct redis_map *m = new_map(true);
+    struct redis_map *m = redis_map_new(true);
     bool              is_good = r->kind == REDIS_KIND_ARRAY;
     for (size_t i = 0; is_good && i < r->count; i++) is_good = take_range(m, &r->items[i], asked);
     if (is_good && m->count) return m;
@@ -155,14 +164,14 @@ static const struct redis_node *known(const struct redis_map *m, uint16_t index)
 
 const struct redis_node *redis_map_node(const struct redis_map *m, struct slice key)
 {
-    return known(m, m->is_cluster ? m->owners[redis_slot(key)] : 0);
+    return known(m, m->owners ? m->owners[redis_slot(key)] : 0);
 }
 
 const struct redis_node *redis_map_redirect(const struct redis_map      *m,
                                             const struct redis_node     *from,
                                             const struct redis_redirect *to)
 {
-    return known(m, find_node(m, to->host.len ? to->host : from->host, to->port));
+    return known(m, redis_map_find(m, to->host.len ? to->host : from->host, to->port));
 }
 
 void redis_store_tell_moved(struct redis_store *s)

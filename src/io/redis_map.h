@@ -26,13 +26,15 @@ struct redis_node {
 
 struct redis_map {
     uint64_t           generation; /* each one that is published has another */
-    bool               is_cluster;
     uint16_t           count;
-    struct redis_node *nodes;          /* of a cluster: replicas as well */
-    uint16_t owners[REDIS_SLOT_COUNT]; /* of a cluster, by slot: an index, or REDIS_NO_NODE */
+    struct redis_node *nodes;  /* of a cluster: replicas as well */
+    uint16_t          *owners; /* of a cluster, by slot: an index, or REDIS_NO_NODE; else NULL */
 };
 
-/* `port` 0: `host` is a Unix path. */
+/* Without nodes. */
+struct redis_map *redis_map_new(bool is_cluster);
+/* At most REDIS_NODES_MAX; `port` 0: `host` is a Unix path. */
+void              redis_map_add(struct redis_map *m, struct slice host, uint16_t port);
 struct redis_map *redis_map_of_one(struct slice host, uint16_t port);
 /* Of the reply to CLUSTER SLOTS; `asked` is the host that gave it, which is meant where it names
  * none. NULL and *e: it is none, or of more than REDIS_NODES_MAX nodes. */
@@ -42,6 +44,8 @@ struct redis_map *redis_map_copy(const struct redis_map *m);
 void              redis_map_free(struct redis_map *m); /* accepts NULL */
 /* All but the generation. */
 bool redis_map_eq(const struct redis_map *a, const struct redis_map *b);
+/* The index of a node, or REDIS_NO_NODE. */
+uint16_t redis_map_find(const struct redis_map *m, struct slice host, uint16_t port);
 
 /* Who has the key; NULL: nobody, or his address is not known. */
 const struct redis_node *redis_map_node(const struct redis_map *m, struct slice key);
@@ -59,6 +63,9 @@ struct redis_store {
     _Atomic bool     is_moved;       /* told, and not heard yet */
     struct message   moved;
     struct mailbox  *control;
+    /* What connections to it need beside TLS, and what its keys begin with; they stay. */
+    struct slice username, password, prefix;
+    uint32_t     database;
 };
 
 static inline const struct redis_map *redis_store_map(struct redis_store *s)

@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 
 from harness import PATIENCE, until
@@ -332,3 +333,17 @@ class ClusterFarm(Farm):
         replica.call("CLUSTER", "FAILOVER")
         until(lambda: self.owner(slot, by=replica) is replica, "the replica's turn", 30)
         return replica
+
+
+def serve(kind):
+    """For a test in another language: a line of Python about `farm` comes, what it is goes."""
+    make = {"sentinel": lambda: SentinelFarm(password="secret", sentinel_password="watch"),
+            "cluster": lambda: ClusterFarm(password="secret")}
+    with make[kind]() as farm:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            print(eval(line, {"farm": farm}), flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])
