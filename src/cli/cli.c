@@ -15,8 +15,8 @@
 #include "control/gate.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,  &cli_check,     &cli_reload, &cli_status,  &cli_explain,
-    &cli_demo, &cli_reference, &cli_schema, &cli_version,
+    &cli_run,    &cli_check, &cli_reload,    &cli_status, &cli_explain,
+    &cli_limits, &cli_demo,  &cli_reference, &cli_schema, &cli_version,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

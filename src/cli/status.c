@@ -93,7 +93,7 @@ static int tell(struct admin_client *client, struct admin_answer *a, const struc
     struct error e;
     if (a->status != 200) return admin_client_give_up(client, a);
     if (wishes->is_json) return cli_put(STDOUT_FILENO, &a->body, EXIT_OK);
-    json_t *root = status_parse(buffer_slice(&a->body), &e);
+    json_t *root = status_parse(buffer_slice(&a->body), "upstreams", &e);
     if (!root) {
         fprintf(stderr, "wharfgate status: %s: %s\n", client->socket, e.text);
         return EXIT_FAULT;

@@ -23,7 +23,7 @@ static void put_repaired(struct buffer *to, struct slice text)
     }
 }
 
-json_t *status_parse(struct slice text, struct error *e)
+json_t *status_parse(struct slice text, const char *list, struct error *e)
 {
     struct buffer repaired = BUFFER_INIT;
     json_error_t  fault = { .text = "" };
@@ -32,8 +32,8 @@ json_t *status_parse(struct slice text, struct error *e)
     buffer_reset(&repaired);
     if (!root) {
         error_set(e, "its answer is no JSON: %s", fault.text);
-    } else if (!json_is_array(json_object_get(root, "upstreams"))) {
-        error_set(e, "its answer is not the status of a gateway");
+    } else if (!json_is_array(json_object_get(root, list))) {
+        error_set(e, "its answer is not that of a gateway");
         json_decref(root);
         root = NULL;
     }

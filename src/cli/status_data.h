@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The gateway's answer to GET /v1/status as JSON. Whatever may be missing or of
- * another type is unknown, so that any version's answer can be shown.
+ * The gateway's answer to GET /v1/status, or another of that kind, as JSON. Whatever may be missing
+ * or of another type is unknown, so that any version's answer can be shown.
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-/* NULL and *e: it is no answer of a gateway. json_decref() it. Bytes that are no UTF-8
- * become U+FFFD. */
-json_t *status_parse(struct slice text, struct error *e);
+/* NULL and *e: it is no answer of a gateway, all of which have that list. json_decref() it. Bytes
+ * that are no UTF-8 become U+FFFD. */
+json_t *status_parse(struct slice text, const char *list, struct error *e);
 
 /* Borrowed. Empty, false, NULL: unknown. */
 struct slice status_text(const json_t *object, const char *key);

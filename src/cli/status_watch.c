@@ -115,7 +115,7 @@ static void ask(struct status_watch *w)
     else if (a.status != 200)
         error_set(&e, "the gateway answered %ld", a.status);
     else
-        root = status_parse(buffer_slice(&a.body), &e);
+        root = status_parse(buffer_slice(&a.body), "upstreams", &e);
     buffer_reset(&w->fault);
     if (root)
         take(w, root);

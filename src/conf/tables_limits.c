@@ -305,7 +305,7 @@ static const struct conf_row redis_rows[] = {
     { 0 },
 };
 
-static const struct conf_section redis_section = {
+const struct conf_section conf_redis_section = {
     .title = "stores.redis",
     .what = "`redis`",
     .intro = "The Redis (5 or newer) through which several gateways share limits. "
@@ -322,7 +322,7 @@ static const struct conf_section redis_section = {
 static const struct conf_row store_rows[] = {
     { .key = "redis",
       .shape = CONF_OPTIONAL,
-      .section = &redis_section,
+      .section = &conf_redis_section,
       CONF_FIELD(settings, redis),
       .preset_doc = "none",
       .doc = "Redis." },

@@ -66,6 +66,7 @@ extern const struct conf_section conf_upstream_limits_section;
 extern const struct conf_section conf_rate_limit_section;
 extern const struct conf_section conf_concurrency_limit_section;
 extern const struct conf_section conf_stores_section;
+extern const struct conf_section conf_redis_section;
 /* tables_route.c */
 extern const struct conf_section conf_defaults_section;
 extern const struct conf_section conf_route_section;

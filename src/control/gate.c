@@ -194,6 +194,8 @@ static void init_maker(struct gate *g)
     g->maker.on_unused = on_unused;
     g->maker.on_unused_arg = g;
     g->maker.begin_upstream = gate_begin_upstream;
+    g->maker.begin_store = gate_begin_store;
+    g->maker.end_store = gate_end_store;
     g->maker.end_upstream = gate_end_upstream;
     g->maker.gate = g;
     g->maker.ticket_keys = tls_ticket_keys_new();

@@ -188,6 +188,11 @@ void gate_ask(struct admin_ask *ask, void *control)
         gate_put_status(g, &ask->body);
         admin_answer(ask);
         break;
+    case ADMIN_LIMITS:
+        ask->content_type = "application/json";
+        gate_put_limits(g, &ask->body);
+        admin_answer(ask);
+        break;
     case ADMIN_RELOAD: ask_reload(g, ask); break;
     case ADMIN_EXPLAIN: ask_explain(g, ask); break;
     }

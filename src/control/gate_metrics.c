@@ -7,8 +7,6 @@
 #include "base/memory.h"
 #include "control/gate_parts.h"
 #include "control/version.h"
-#include "filter/concurrency.h"
-#include "filter/rate_limit.h"
 
 static void put_workers(struct gate *g, struct buffer *to)
 {
@@ -101,82 +99,19 @@ static void put_certificates(struct gate *g, struct buffer *to)
     }
 }
 
-/* ---- limits ---- */
+/* ---- of client addresses ---- */
 
-/* A sample of something that has a name, and of a part of it, where `part` is not NULL. */
-static void put_named(struct buffer *to, const char *family, const char *label, struct slice name,
-                      const char *part, uint64_t value)
+static void put_listener(struct buffer *to, const char *family, const struct plan_listener *l,
+                         const char *reason, uint64_t value)
 {
     struct buffer labels = BUFFER_INIT;
-    stats_put_label(&labels, label, name);
-    if (part) buffer_printf(&labels, ",%s", part);
+    stats_put_label(&labels, "listener", l->name);
+    if (reason) {
+        buffer_put_char(&labels, ',');
+        stats_put_label(&labels, "reason", slice_of(reason));
+    }
     stats_put_sample(to, family, labels.data, value);
     buffer_reset(&labels);
-}
-
-/* Those of the present plan, each once. */
-static void find_limits(const struct plan *p, struct map *rates, struct map *concurrencies)
-{
-    for (size_t i = 0; i < p->route_count; i++)
-        for (size_t k = 0; k < p->routes[i].filter_count; k++) {
-            const struct plan_filter       *f = &p->routes[i].filters[k];
-            const struct rate_limit_chain  *r = f->ops == &filter_rate_limit ? f->config : NULL;
-            const struct concurrency_chain *c = f->ops == &filter_concurrency ? f->config : NULL;
-            for (size_t n = 0; r && n < r->count; n++)
-                map_put(rates, rate_limit_name(r->rules[n]), r->rules[n]);
-            for (size_t n = 0; c && n < c->count; n++)
-                map_put(concurrencies, concurrency_limit_name(c->limits[n]), c->limits[n]);
-        }
-}
-
-static void put_rate_limits(const struct map *limits, struct buffer *to)
-{
-    const char  *requests = "wharfgate_rate_limit_requests_total";
-    const char  *evictions = "wharfgate_rate_limit_evictions_total";
-    struct slice name;
-    void        *limit;
-    stats_put_family(to, requests, "counter", "Requests that a rate limit decided on.");
-    for (size_t cursor = 0; map_next(limits, &cursor, &name, &limit);) {
-        struct rate_limit_counts counts = rate_limit_count(limit);
-        put_named(to, requests, "limit", name, "result=\"admitted\"", counts.admitted);
-        put_named(to, requests, "limit", name, "result=\"refused\"", counts.refused);
-        put_named(to, requests, "limit", name, "result=\"delayed\"", counts.delayed);
-    }
-    stats_put_family(to, evictions, "counter", "Keys forgotten before their bucket was full.");
-    for (size_t cursor = 0; map_next(limits, &cursor, &name, &limit);)
-        put_named(to, evictions, "limit", name, NULL, rate_limit_count(limit).evictions);
-}
-
-static void put_concurrency_limits(const struct map *limits, struct buffer *to)
-{
-    const char  *requests = "wharfgate_concurrency_limit_requests_total";
-    const char  *active = "wharfgate_concurrency_limit_active";
-    struct slice name;
-    void        *limit;
-    stats_put_family(to, requests, "counter",
-                     "Requests that a concurrency limit decided on; untracked: they passed "
-                     "because no memory was left to count them.");
-    for (size_t cursor = 0; map_next(limits, &cursor, &name, &limit);) {
-        struct concurrency_counts counts = concurrency_limit_count(limit);
-        put_named(to, requests, "limit", name, "result=\"admitted\"", counts.admitted);
-        put_named(to, requests, "limit", name, "result=\"refused\"", counts.refused);
-        put_named(to, requests, "limit", name, "result=\"untracked\"", counts.untracked);
-    }
-    stats_put_family(to, active, "gauge", "Admitted requests in progress, of all keys.");
-    for (size_t cursor = 0; map_next(limits, &cursor, &name, &limit);)
-        put_named(to, active, "limit", name, NULL, concurrency_limit_count(limit).active);
-}
-
-static void put_limits(struct gate *g, struct buffer *to)
-{
-    struct map rates, concurrencies;
-    map_init(&rates);
-    map_init(&concurrencies);
-    find_limits(g->current, &rates, &concurrencies);
-    put_rate_limits(&rates, to);
-    put_concurrency_limits(&concurrencies, to);
-    map_reset(&rates);
-    map_reset(&concurrencies);
 }
 
 static void put_address_limits(struct gate *g, struct buffer *to)
@@ -190,18 +125,16 @@ static void put_address_limits(struct gate *g, struct buffer *to)
         const struct plan_listener *l = &p->listeners[i];
         if (!l->per_address) continue;
         struct address_limits_counts c = address_limits_count(l->per_address);
-        put_named(to, refused, "listener", l->name, "reason=\"connections_per_address\"",
-                  c.refused_connections);
-        put_named(to, refused, "listener", l->name, "reason=\"handshakes_per_address\"",
-                  c.refused_handshakes);
+        put_listener(to, refused, l, "connections_per_address", c.refused_connections);
+        put_listener(to, refused, l, "handshakes_per_address", c.refused_handshakes);
     }
     stats_put_family(to, untracked, "counter",
-                     "Connections let in because no memory was left to count their address.");
+                     "Connections and handshakes not limited by address for lack of memory.");
     for (size_t i = 0; i < p->listener_count; i++) {
         const struct plan_listener *l = &p->listeners[i];
-        if (l->per_address)
-            put_named(to, untracked, "listener", l->name, NULL,
-                      address_limits_count(l->per_address).untracked);
+        if (!l->per_address) continue;
+        struct address_limits_counts c = address_limits_count(l->per_address);
+        put_listener(to, untracked, l, NULL, c.untracked);
     }
 }
 
@@ -213,7 +146,7 @@ void gate_put_metrics(struct gate *g, struct buffer *to)
     put_reloads(g, to);
     put_access_log(g, to);
     put_certificates(g, to);
-    put_limits(g, to);
+    gate_put_limit_metrics(g, to);
     put_address_limits(g, to);
     put_docker(g, to);
 }

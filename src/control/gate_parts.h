@@ -6,6 +6,7 @@
 
 #include "control/gate.h"
 #include "control/prober.h"
+#include "control/redis_watch.h"
 #include "discovery/docker.h"
 #include "io/dns.h"
 
@@ -93,6 +94,17 @@ void gate_settle_upstreams(struct gate *g);
 void gate_prepare_docker(struct gate *g, const struct settings *s);
 void gate_configure_docker(struct gate *g, const struct settings *s);
 bool gate_configure_dns(struct gate *g, const struct dns_settings *s, struct error *e);
+
+/* ---- gate_store.c ---- */
+/* plan_maker.begin_store, .end_store. */
+void gate_begin_store(void *gate, struct limit_store *st);
+void gate_end_store(void *gate, struct limit_store *st);
+/* False: it is not followed (a trial). */
+bool gate_store_status(const struct limit_store *st, struct redis_watch_status *status);
+
+/* ---- gate_limits.c ---- */
+void gate_put_limits(struct gate *g, struct buffer *to);
+void gate_put_limit_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_logs.c ---- */
 bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);

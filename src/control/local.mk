@@ -14,15 +14,18 @@ src_libwharfgate_a_SOURCES += \
 	src/control/gate.c src/control/gate.h src/control/gate_parts.h \
 	src/control/gate_admin.c \
 	src/control/gate_endpoints.c \
+	src/control/gate_limits.c \
 	src/control/gate_logs.c \
 	src/control/gate_metrics.c \
-	src/control/gate_upstreams.c \
 	src/control/gate_reload.c \
+	src/control/gate_store.c \
+	src/control/gate_upstreams.c \
 	src/control/manifest.c src/control/manifest.h \
 	src/control/open_file.c src/control/open_file.h \
 	src/control/plan_build.c src/control/plan_build.h src/control/plan_parts.h \
 	src/control/plan_listeners.c \
 	src/control/plan_routes.c \
+	src/control/plan_store.c \
 	src/control/plan_tls.c \
 	src/control/plan_upstreams.c \
 	src/control/privileged.c src/control/privileged.h \

@@ -93,6 +93,17 @@ bool build_may_be_expired(const struct build *b, struct slice path, struct slice
            (m->kept && snapshot_has(m->kept, path.data, pem));
 }
 
+void build_add_part(struct build *b, const struct plan_part_ops *ops, void *part)
+{
+    struct plan      *p = b->plan;
+    size_t            count = p->part_count + 1;
+    struct plan_part *more = arena_alloc(&p->arena, count * sizeof(*more)); /* they are few */
+    if (p->part_count) memcpy(more, p->parts, p->part_count * sizeof(*more));
+    more[p->part_count] = (struct plan_part){ ops, part };
+    p->parts = more;
+    p->part_count = count;
+}
+
 /* ---- the whole ---- */
 
 static bool allows_encoded_slash(const struct settings *s)
@@ -149,6 +160,7 @@ static void build_all(struct build *b)
     p->logs_access = !slice_eq(b->settings->log.access, S("off"));
     check_user(b);
     build_router(b);
+    build_store(b);
     build_upstreams(b);
     build_routes(b);
     build_listeners(b);

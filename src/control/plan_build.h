@@ -12,6 +12,7 @@
 #include "control/file_watch.h"
 #include "control/registry.h"
 #include "control/snapshot.h"
+#include "filter/limit_store.h"
 #include "origin/admin.h"
 #include "proxy/plan.h"
 
@@ -38,6 +39,9 @@ struct plan_maker {
      * NULL: they are not (check). */
     void (*begin_upstream)(void *gate, struct upstream *u);
     void (*end_upstream)(void *gate, struct upstream *u);
+    /* The same for the store that gateways share. */
+    void (*begin_store)(void *gate, struct limit_store *st);
+    void (*end_store)(void *gate, struct limit_store *st);
     void                         *gate;
     unsigned                      worker_count;
     struct tls_ticket_keys       *ticket_keys;

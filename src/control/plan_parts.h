@@ -15,6 +15,7 @@ struct build {
     struct map              files;     /* path -> struct slice: each is read once */
     struct map              upstreams; /* name -> struct upstream */
     struct map              limits;    /* name -> struct rate_limit */
+    struct limit_store     *store;     /* NULL: no rule needs it */
     struct https_redirect **redirects; /* by listener, their port is set after binding */
 };
 
@@ -28,6 +29,13 @@ struct conf_place build_place(const struct build *b);
 /* Appends what identifies a content to a registry key. */
 void build_key_content(struct buffer *key, struct slice content);
 
+/* As read_tls() of an upstream: what `s` names, in *tls. False when it is reported. */
+bool build_client_tls(struct build *b, const struct upstream_tls_settings *s,
+                      const struct conf_place *at, struct tls_client_settings *tls);
+/* Its workers adopt it with the plan. */
+void build_add_part(struct build *b, const struct plan_part_ops *ops, void *part);
+
+void build_store(struct build *b);
 void build_upstreams(struct build *b);
 void build_pages(struct build *b, const struct policy_settings *policy, const struct conf_place *at,
                  const struct plan_page **pages, size_t *count);

@@ -8,6 +8,7 @@
 #include "conf/types.h"
 #include "control/plan_parts.h"
 #include "filter/concurrency.h"
+#include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
 #include "origin/redirect.h"
 #include "origin/respond.h"
@@ -34,12 +35,16 @@ static struct rate_limit *make_rate_limit(struct build *b, const struct rate_lim
     struct registry *r = b->maker->registry;
     struct buffer    key = BUFFER_INIT;
     put_limit_key(&key, &conf_rate_limit_section, s->name, s);
+    if (s->store == STORE_REDIS) buffer_printf(&key, "\n%p", (void *)b->store);
     struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
     if (!item)
         item = registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key),
-                            rate_limit_new(s, b->maker->worker_count), free_rate_limit, NULL);
+                            rate_limit_new(s, b->store, b->maker->worker_count), free_rate_limit,
+                            NULL);
     buffer_reset(&key);
     registry_hold(r, item, &b->plan->arena);
+    struct limit_remote *remote = rate_limit_remote(item->object);
+    if (remote) build_add_part(b, &limit_remote_part, remote);
     return item->object;
 }
 

@@ -46,32 +46,30 @@ static bool read_optional(struct build *b, const struct conf_place *at, struct s
     return false;
 }
 
-/* Also one in use already is judged by its date: upstream_new() sees it but once. */
-static void judge_certificate(struct build *b, const struct upstream_settings *s,
+/* Also one in use already is judged by its date: who uses it sees it but once. */
+static void judge_certificate(struct build *b, const struct conf_place *at, struct slice path,
                               struct tls_client_settings *tls)
 {
     int64_t end_s;
-    tls->may_be_expired = build_may_be_expired(b, s->tls->cert, tls->cert);
-    expiries_note(&b->outcome->certificates, s->tls->cert.data, tls->cert);
+    tls->may_be_expired = build_may_be_expired(b, path, tls->cert);
+    expiries_note(&b->outcome->certificates, path.data, tls->cert);
     if (!tls->may_be_expired || !tls_certificate_expiry(tls->cert, &end_s) ||
         end_s > clock_wall_us() / 1000000)
         return;
-    conf_report_add(b->report, CONF_WARNING, &s->at,
-                    "upstream %.*s: the client certificate %s has expired", SLICE_ARG(s->name),
-                    s->tls->cert.data);
+    conf_report_add(b->report, CONF_WARNING, at, "the client certificate %s has expired",
+                    path.data);
 }
 
-static bool read_tls(struct build *b, const struct upstream_settings *s,
-                     struct tls_client_settings *tls)
+bool build_client_tls(struct build *b, const struct upstream_tls_settings *s,
+                      const struct conf_place *at, struct tls_client_settings *tls)
 {
-    bool is_read = read_optional(b, &s->at, s->tls->ca, &tls->ca);
-    is_read &= read_optional(b, &s->at, s->tls->cert, &tls->cert);
-    is_read &= read_optional(b, &s->at, s->tls->key, &tls->key);
-    tls->verifies = s->tls->verify;
-    tls->offers_h2 = s->protocol != PROTOCOL_SETTING_H1;
-    tls->sni = s->tls->sni;
-    if (!s->tls->key.len) tls->key = tls->cert;
-    if (tls->cert.len) judge_certificate(b, s, tls);
+    bool is_read = read_optional(b, at, s->ca, &tls->ca);
+    is_read &= read_optional(b, at, s->cert, &tls->cert);
+    is_read &= read_optional(b, at, s->key, &tls->key);
+    tls->verifies = s->verify;
+    tls->sni = s->sni;
+    if (!s->key.len) tls->key = tls->cert;
+    if (tls->cert.len) judge_certificate(b, at, s->cert, tls);
     return is_read;
 }
 
@@ -130,7 +128,8 @@ static void build_one(struct build *b, const struct upstream_settings *s)
              .limits = b->plan->limits,
     };
     if (!b->maker->crew) try_names(b, s);
-    if (s->tls && !read_tls(b, s, &tls)) return;
+    if (s->tls && !build_client_tls(b, s->tls, &s->at, &tls)) return;
+    tls.offers_h2 = s->protocol != PROTOCOL_SETTING_H1;
     if (s->tls) ub.tls = &tls;
     ub.series =
         registry_hold_series(r, SERIES_UPSTREAM, s->name, all->metrics.max_series, &b->plan->arena);

@@ -487,8 +487,9 @@ static bool sweep_entry(struct lease_entry *e, const struct lease_sweep *sweep)
     return false;
 }
 
-void lease_sweep(struct lease_table *t, const struct lease_sweep *sweep)
+bool lease_sweep(struct lease_table *t, const struct lease_sweep *sweep)
 {
+    bool   has_more = false;
     size_t words = (t->mask + 1) / 8;
     size_t at = words * sweep->part / sweep->part_count;
     size_t end = words * (sweep->part + 1) / sweep->part_count;
@@ -502,7 +503,9 @@ void lease_sweep(struct lease_table *t, const struct lease_sweep *sweep)
                 again |= (uint64_t)1 << bit;
         }
         if (again) atomic_fetch_or(&t->dirty[at], again);
+        has_more |= again != 0;
     }
+    return has_more;
 }
 
 struct lease_counts lease_counts(const struct lease_table *t)

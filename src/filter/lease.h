@@ -122,7 +122,8 @@ uint32_t lease_answered(struct lease_table *t, struct slice key, const struct le
  * and counts until there is another. */
 void lease_failed(struct lease_table *t, struct slice key, uint32_t ticket);
 
-/* Costs a bit for each key of the part, and a look at those with tokens. */
-void lease_sweep(struct lease_table *t, const struct lease_sweep *sweep);
+/* Costs a bit for each key of the part, and a look at those with tokens. True: some of them
+ * are still in use. */
+bool lease_sweep(struct lease_table *t, const struct lease_sweep *sweep);
 
 struct lease_counts lease_counts(const struct lease_table *t);

@@ -11,13 +11,18 @@
 #include "base/counter.h"
 #include "base/gcra.h"
 #include "base/memory.h"
+#include "filter/limit_remote.h"
 #include "io/alarm.h"
 
+enum { CLOSED_RETRY_MS = 1000 };
+
 /* Written by one worker each. */
-struct limit_counters {
+struct rule_counters {
     alignas(64) struct counter admitted;
-    struct counter delayed;
-    struct counter refused;
+    struct counter   delayed;
+    struct counter   refused;
+    struct counter   fallbacks;
+    struct limit_top top;
 };
 
 struct rate_limit {
@@ -28,10 +33,11 @@ struct rate_limit {
     struct slice               quota;  /* of it, q */
     struct request_key         key;
     struct cidr_set            allow;
-    struct gcra_table         *table;
+    struct gcra_table         *table;  /* with a remote: while that cannot be asked */
+    struct limit_remote       *remote; /* NULL: all counts are in the table */
     struct gcra_rule           rule;
     unsigned                   worker_count;
-    struct limit_counters     *counters;
+    struct rule_counters      *counters;
     enum setting_limit_headers headers;
     uint16_t                   status;
     bool                       delays;
@@ -42,6 +48,7 @@ struct rate_limit {
 struct verdict {
     struct gcra_decision decision;
     bool                 is_known;
+    bool                 is_closed; /* refused because Redis could not be asked */
 };
 
 /* One request's, until it ends. */
@@ -51,6 +58,8 @@ struct limit_state {
     size_t                         refused_by; /* index; chain->count: by none */
     uint64_t                       wait_ms;    /* until it is its turn by all rules */
     struct alarm                   alarm;
+    struct limit_ask               ask;
+    size_t                         next; /* the rule to be judged */
     struct verdict                 verdicts[];
 };
 
@@ -80,7 +89,8 @@ static void take_allowed(struct rate_limit *l, const struct text_list *allow)
             l->allow.count++;
 }
 
-struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned worker_count)
+struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct limit_store *store,
+                                  unsigned worker_count)
 {
     struct rate_limit *l = mem_zalloc(sizeof(*l));
     arena_init(&l->arena, NULL);
@@ -88,10 +98,11 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned 
     request_key_build(&l->key, &s->key, &l->arena);
     take_allowed(l, &s->allow);
     l->table = gcra_table_new(s->memory);
+    if (s->store == STORE_REDIS && store) l->remote = limit_remote_new(store, s);
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
     l->counters =
-        mem_zalloc_aligned(alignof(struct limit_counters), worker_count * sizeof(*l->counters));
+        mem_zalloc_aligned(alignof(struct rule_counters), worker_count * sizeof(*l->counters));
     l->headers = s->headers;
     l->status = s->status;
     l->delays = s->delay;
@@ -103,6 +114,7 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned 
 void rate_limit_free(struct rate_limit *l)
 {
     if (!l) return;
+    limit_remote_free(l->remote);
     gcra_table_free(l->table);
     free(l->counters);
     arena_reset(&l->arena);
@@ -118,20 +130,89 @@ static struct slice key_of(const struct rate_limit *l, struct exchange *x)
     return exchange_key(x, &l->key);
 }
 
-/* False: it is refused. */
-static bool take(struct limit_state *s, size_t i)
+/* A gateway's part of the limit, all of which together are to have no more than it. */
+static struct gcra_rule share_of(const struct rate_limit *l)
 {
-    struct rate_limit     *l = s->chain->rules[i];
-    struct exchange       *x = s->exchange;
-    struct verdict        *v = &s->verdicts[i];
-    struct limit_counters *counters = &l->counters[exchange_worker_index(x)];
-    struct slice           key = key_of(l, x);
+    uint64_t         n = limit_remote_gateways(l->remote);
+    uint64_t         burst = l->rule.span_ns / l->rule.interval_ns - 1;
+    struct gcra_rule share = { .interval_ns = l->rule.interval_ns * n };
+    share.span_ns = share.interval_ns * (burst / n + 1);
+    return share;
+}
+
+/* What Redis admits is charged here too, so that a failure does not begin with a full bucket. */
+static void mirror(const struct rate_limit *l, struct slice key, uint64_t now_ns)
+{
+    struct gcra_rule share;
+    if (limit_remote_on_failure(l->remote) != ON_FAILURE_LOCAL) return;
+    share = share_of(l);
+    (void)gcra_take(l->table, key, &share, now_ns);
+}
+
+/* Redis cannot be asked. */
+static void fall_back(struct limit_state *s, size_t i, struct slice key)
+{
+    const struct rate_limit *l = s->chain->rules[i];
+    struct exchange         *x = s->exchange;
+    struct verdict          *v = &s->verdicts[i];
+    struct gcra_rule         share;
+    counter_add(&l->counters[exchange_worker_index(x)].fallbacks, 1);
+    switch (limit_remote_on_failure(l->remote)) {
+    case ON_FAILURE_LOCAL:
+        share = share_of(l);
+        v->decision = gcra_take(l->table, key, &share, exchange_clock(x)->now_ns);
+        break;
+    case ON_FAILURE_OPEN:
+        v->decision.admitted = true;
+        v->is_known = false;
+        break;
+    case ON_FAILURE_CLOSED:
+        v->decision.retry_after_ms = CLOSED_RETRY_MS;
+        v->is_closed = true;
+        break;
+    }
+}
+
+static void take_decision(struct limit_state *s, size_t i, struct slice key)
+{
+    s->verdicts[i].decision = s->ask.decision;
+    if (s->ask.decision.admitted)
+        mirror(s->chain->rules[i], key, exchange_clock(s->exchange)->now_ns);
+}
+
+/* False: the rule has still to say something. */
+static bool ask(struct limit_state *s, size_t i)
+{
+    struct rate_limit *l = s->chain->rules[i];
+    struct exchange   *x = s->exchange;
+    struct verdict    *v = &s->verdicts[i];
+    struct slice       key = key_of(l, x);
+    v->decision.admitted = true;
     if (!key.len) return true;
     v->is_known = true;
-    v->decision = gcra_take(l->table, key, &l->rule, exchange_clock(x)->now_ns);
+    if (!l->remote) {
+        v->decision = gcra_take(l->table, key, &l->rule, exchange_clock(x)->now_ns);
+        return true;
+    }
+    switch (limit_remote_take(l->remote, exchange_worker_index(x), key, &s->ask)) {
+    case LIMIT_DECIDED: take_decision(s, i, key); return true;
+    case LIMIT_FAILED: fall_back(s, i, key); return true;
+    case LIMIT_WAITS: break;
+    }
+    return false;
+}
+
+/* False: the request is refused. */
+static bool judge(struct limit_state *s, size_t i)
+{
+    struct rate_limit    *l = s->chain->rules[i];
+    struct verdict       *v = &s->verdicts[i];
+    struct rule_counters *counters = &l->counters[exchange_worker_index(s->exchange)];
+    if (!v->is_known) return true;
     counter_add(v->decision.admitted ? &counters->admitted : &counters->refused, 1);
     if (!v->decision.admitted) {
-        exchange_note_limit(x, l->name, l->is_dry_run);
+        limit_top_note(&counters->top, key_of(l, s->exchange), exchange_clock(s->exchange)->now_ms);
+        exchange_note_limit(s->exchange, l->name, l->is_dry_run);
         return l->is_dry_run;
     }
     if (!l->delays || l->is_dry_run || !v->decision.early_ms) return true;
@@ -146,7 +227,7 @@ static void peek_from(struct limit_state *s, size_t i)
     for (; i < s->chain->count; i++) {
         const struct rate_limit *l = s->chain->rules[i];
         struct slice             key = key_of(l, s->exchange);
-        if (!key.len) continue;
+        if (!key.len || l->remote) continue; /* what others know is not asked for that */
         s->verdicts[i].is_known = true;
         s->verdicts[i].decision =
             gcra_peek(l->table, key, &l->rule, exchange_clock(s->exchange)->now_ns);
@@ -158,6 +239,40 @@ static void on_turn(struct alarm *a)
     exchange_continue(container_of(a, struct limit_state, alarm)->exchange);
 }
 
+static enum filter_result refuse(struct limit_state *s, size_t i)
+{
+    bool is_closed = s->verdicts[i].is_closed;
+    s->refused_by = i;
+    peek_from(s, i + 1);
+    exchange_reply_status(s->exchange, is_closed ? 503 : s->chain->rules[i]->status,
+                          is_closed ? "limit_store_down" : "rate_limited");
+    return FILTER_REPLY;
+}
+
+/* From the rule s->next on, whose verdict is there or not (`is_asked`). */
+static enum filter_result go_on(struct limit_state *s, bool is_asked)
+{
+    for (; s->next < s->chain->count; s->next++) {
+        if (!is_asked && !ask(s, s->next)) return FILTER_PAUSE;
+        is_asked = false;
+        if (!judge(s, s->next)) return refuse(s, s->next);
+    }
+    if (!s->wait_ms) return FILTER_CONTINUE;
+    alarm_set(exchange_loop(s->exchange), &s->alarm, s->wait_ms);
+    return FILTER_PAUSE;
+}
+
+static void on_answer(struct limit_ask *a)
+{
+    struct limit_state *s = container_of(a, struct limit_state, ask);
+    struct slice        key = key_of(s->chain->rules[s->next], s->exchange);
+    if (a->outcome == LIMIT_DECIDED)
+        take_decision(s, s->next, key);
+    else
+        fall_back(s, s->next, key);
+    if (go_on(s, true) == FILTER_CONTINUE) exchange_continue(s->exchange);
+}
+
 static enum filter_result on_request(struct exchange *x, const void *config, void **state)
 {
     const struct rate_limit_chain *chain = config;
@@ -166,18 +281,10 @@ static enum filter_result on_request(struct exchange *x, const void *config, voi
     s->exchange = x;
     s->chain = chain;
     s->refused_by = chain->count;
+    s->ask.on_answer = on_answer;
     alarm_init(&s->alarm, on_turn);
     *state = s;
-    for (size_t i = 0; i < chain->count; i++) {
-        if (take(s, i)) continue;
-        s->refused_by = i;
-        peek_from(s, i + 1);
-        exchange_reply_status(x, chain->rules[i]->status, "rate_limited");
-        return FILTER_REPLY;
-    }
-    if (!s->wait_ms) return FILTER_CONTINUE;
-    alarm_set(exchange_loop(x), &s->alarm, s->wait_ms);
-    return FILTER_PAUSE;
+    return go_on(s, false);
 }
 
 static void on_end(struct exchange *x, const void *config, void *state)
@@ -185,7 +292,9 @@ static void on_end(struct exchange *x, const void *config, void *state)
     struct limit_state *s = state;
     (void)x;
     (void)config;
-    if (s) alarm_clear(&s->alarm);
+    if (!s) return;
+    alarm_clear(&s->alarm);
+    limit_forget(&s->ask);
 }
 
 /* ---- answers ---- */
@@ -262,6 +371,29 @@ struct rate_limit_counts rate_limit_count(const struct rate_limit *l)
         sum.admitted += counter_get(&l->counters[i].admitted);
         sum.delayed += counter_get(&l->counters[i].delayed);
         sum.refused += counter_get(&l->counters[i].refused);
+        sum.fallbacks += counter_get(&l->counters[i].fallbacks);
     }
+    if (!l->remote) return sum;
+    struct lease_counts leases = limit_remote_count(l->remote);
+    sum.evictions += leases.evictions;
+    sum.lost_tokens = leases.lost_tokens;
     return sum;
+}
+
+size_t rate_limit_top(const struct rate_limit *l, struct limit_top_key *to, size_t most)
+{
+    struct limit_top_key *all = mem_alloc(l->worker_count * LIMIT_TOP_COUNT * sizeof(*all));
+    size_t                count = 0;
+    for (unsigned i = 0; i < l->worker_count; i++)
+        count += limit_top_read(&l->counters[i].top, all + count);
+    count = limit_top_merge(all, count);
+    if (count > most) count = most;
+    memcpy(to, all, count * sizeof(*to));
+    free(all);
+    return count;
+}
+
+struct limit_remote *rate_limit_remote(const struct rate_limit *l)
+{
+    return l->remote;
 }

@@ -8,16 +8,20 @@
 #pragma once
 
 #include "conf/settings.h"
+#include "filter/limit_top.h"
 #include "proxy/filter.h"
 
-struct limit_store; /* filter/limit_store.h */
+struct limit_remote;
+struct limit_store;
 struct rate_limit;
 
 struct rate_limit_counts {
     uint64_t admitted;
-    uint64_t delayed; /* of them, those that had to wait for their turn */
-    uint64_t refused; /* in a dry run: would have been */
+    uint64_t delayed;   /* of them, those that had to wait for their turn */
+    uint64_t refused;   /* in a dry run: would have been */
+    uint64_t fallbacks; /* decided by on_failure, since Redis could not be asked */
     uint64_t evictions;
+    uint64_t lost_tokens; /* of keys that had to make room: taken in Redis, used by nobody */
 };
 
 /* What a route has: its rules. Lives in the plan. */
@@ -29,10 +33,17 @@ struct rate_limit_chain {
 /* Its config is a struct rate_limit_chain. */
 extern const struct filter_ops filter_rate_limit;
 
-/* Shared by all workers; keeps no pointer to `s`. */
-struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, unsigned worker_count);
+/* Shared by all workers; keeps no pointer to `s`. `store`, which must outlive it, is where the
+ * rule's counts are, unless they are its own. */
+struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct limit_store *store,
+                                  unsigned worker_count);
 void               rate_limit_free(struct rate_limit *l);
 
 /* Control thread. */
 struct slice             rate_limit_name(const struct rate_limit *l);
 struct rate_limit_counts rate_limit_count(const struct rate_limit *l);
+/* Its keys that were refused most of late, the largest first; at most `most`. Returns how
+ * many. */
+size_t rate_limit_top(const struct rate_limit *l, struct limit_top_key *to, size_t most);
+/* What workers keep of it, or NULL: nothing. */
+struct limit_remote *rate_limit_remote(const struct rate_limit *l);

@@ -23,6 +23,8 @@ static const struct admin_row admin_table[] = {
     { SLICE("/v1/status"), HTTP_GET, ADMIN_STATUS, false, "what runs, as JSON" },
     { SLICE("/v1/explain"), HTTP_GET, ADMIN_EXPLAIN, false,
       "?url=URL or ?container=NAME: who would serve it and why, as JSON" },
+    { SLICE("/v1/limits"), HTTP_GET, ADMIN_LIMITS, false,
+      "limits, who meets them most, and the store that is shared, as JSON" },
     { SLICE("/v1/reload"), HTTP_POST, ADMIN_RELOAD, true,
       "reads the configuration anew; over the Unix socket only" },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The admin listeners' origin: metrics, status, explain, reload. What it is asked it asks
+ * The admin listeners' origin: metrics, status, limits, explain, reload. What it is asked it asks
  * the control thread by a message, and answers when that comes back; the
  * exchange may have gone meanwhile.
  *
@@ -13,7 +13,7 @@
 #include "io/mailbox.h"
 #include "proxy/filter.h"
 
-enum admin_call { ADMIN_METRICS, ADMIN_STATUS, ADMIN_RELOAD, ADMIN_EXPLAIN };
+enum admin_call { ADMIN_METRICS, ADMIN_STATUS, ADMIN_RELOAD, ADMIN_EXPLAIN, ADMIN_LIMITS };
 
 /* A question on its way. */
 struct admin_ask {

@@ -51,6 +51,13 @@ struct filter_ops {
     void (*on_end)(struct exchange *x, const void *config, void *state);
 };
 
+/* What a plan has that workers keep something of: each worker adopts it when it takes up a
+ * plan with it, and releases it when it lets that plan go, on its own thread. */
+struct plan_part_ops {
+    void (*adopt)(void *part, unsigned worker, struct loop *l);
+    void (*release)(void *part, unsigned worker, struct loop *l);
+};
+
 /* Something of the gateway's own that answers requests. */
 struct origin_ops {
     const char *name;

@@ -35,6 +35,11 @@ struct plan_page {
     struct slice content_type;
 };
 
+struct plan_part {
+    const struct plan_part_ops *ops;
+    void                       *part;
+};
+
 struct plan_route {
     struct slice                  name;
     const struct policy_settings *policy;
@@ -84,6 +89,8 @@ struct plan {
     const struct plan_route *no_route;  /* 404 and what fails before routing: policy = defaults */
     struct upstream        **upstreams; /* all that routes name */
     size_t                   upstream_count;
+    struct plan_part        *parts; /* adopted in this order, released in the reverse */
+    size_t                   part_count;
     struct http_limits       limits;
     unsigned                 worker_count;
     bool                     logs_access;

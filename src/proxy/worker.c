@@ -25,8 +25,11 @@ void plan_use_ref(struct plan_use *u)
 void plan_use_unref(struct worker *w, struct plan_use *u)
 {
     if (!u || --u->use_count) return;
-    for (size_t i = 0; i < u->plan->upstream_count; i++)
-        upstream_client_release(&w->upstreams, u->plan->upstreams[i]);
+    const struct plan *p = u->plan;
+    for (size_t i = p->part_count; i-- > 0;)
+        p->parts[i].ops->release(p->parts[i].part, w->index, w->loop);
+    for (size_t i = 0; i < p->upstream_count; i++)
+        upstream_client_release(&w->upstreams, p->upstreams[i]);
     list_remove(&u->link);
     plan_release(u->plan);
     free(u);
@@ -40,6 +43,8 @@ static struct plan_use *plan_use_new(struct worker *w, struct plan *p)
     list_append(&w->plan_uses, &u->link);
     for (size_t i = 0; i < p->upstream_count; i++)
         upstream_client_adopt(&w->upstreams, p->upstreams[i]);
+    for (size_t i = 0; i < p->part_count; i++)
+        p->parts[i].ops->adopt(p->parts[i].part, w->index, w->loop);
     return u;
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import BINARY, PATIENCE, ROOT, Gate, make_cert, run
 
-COMMANDS = ["run", "check", "reload", "status", "demo", "reference", "schema", "version"]
+COMMANDS = ["run", "check", "reload", "status", "limits", "demo", "reference", "schema", "version"]
 GOOD = """listeners: { http: { address: "127.0.0.1:0" } }
 routes: [ { respond: { body: ok } } ]
 """

@@ -217,7 +217,7 @@ def test_a_terminal_is_not_touched_when_nothing_runs(tmp_path):
 
 @pytest.mark.parametrize("answer, text", [
     ("nonsense", "its answer is no JSON"),
-    ({"name": "another program"}, "not the status of a gateway"),
+    ({"name": "another program"}, "not that of a gateway"),
 ])
 def test_an_answer_that_is_none(tmp_path, answer, text):
     with gateway_that_says(tmp_path / "s", answer):

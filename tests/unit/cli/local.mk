@@ -5,3 +5,5 @@ check_PROGRAMS += tests/unit/cli/status_test
 tests_unit_cli_status_test_SOURCES = tests/unit/cli/status_test.c
 check_PROGRAMS += tests/unit/cli/explain_test
 tests_unit_cli_explain_test_SOURCES = tests/unit/cli/explain_test.c
+check_PROGRAMS += tests/unit/cli/limits_test
+tests_unit_cli_limits_test_SOURCES = tests/unit/cli/limits_test.c

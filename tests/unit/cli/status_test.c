@@ -28,7 +28,7 @@ static const double now = 2000;
 static json_t *parse(const char *text)
 {
     struct error e = { "" };
-    json_t      *root = status_parse(slice_of(text), &e);
+    json_t      *root = status_parse(slice_of(text), "upstreams", &e);
     if (!root) fail_msg("%s", e.text);
     return root;
 }
@@ -154,7 +154,7 @@ static void what_is_no_status_is_refused(void **state)
     static const char *const texts[] = { "", "nonsense", "[]", "7", "{}", "{\"upstreams\":{}}" };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct error e = { "" };
-        assert_null(status_parse(slice_of(texts[i]), &e));
+        assert_null(status_parse(slice_of(texts[i]), "upstreams", &e));
         assert_true(*e.text);
     }
 }

@@ -3,11 +3,13 @@ check_PROGRAMS += tests/unit/filter/lease_test
 tests_unit_filter_lease_test_SOURCES = tests/unit/filter/lease_test.c tests/sim/bucket.h
 check_PROGRAMS += tests/unit/filter/lease_threads_test
 tests_unit_filter_lease_threads_test_SOURCES = tests/unit/filter/lease_threads_test.c
+check_PROGRAMS += tests/unit/filter/limit_script_test
+tests_unit_filter_limit_script_test_SOURCES = tests/unit/filter/limit_script_test.c
+check_PROGRAMS += tests/unit/filter/limit_top_test
+tests_unit_filter_limit_top_test_SOURCES = tests/unit/filter/limit_top_test.c
 check_PROGRAMS += tests/unit/filter/concurrency_test
 tests_unit_filter_concurrency_test_SOURCES = tests/unit/filter/concurrency_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
-check_PROGRAMS += tests/unit/filter/limit_script_test
-tests_unit_filter_limit_script_test_SOURCES = tests/unit/filter/limit_script_test.c
 check_PROGRAMS += tests/unit/filter/rate_limit_test
 tests_unit_filter_rate_limit_test_SOURCES = tests/unit/filter/rate_limit_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h

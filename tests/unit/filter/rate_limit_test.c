@@ -35,7 +35,7 @@ static const struct rate_limit_settings api = { .name = S("api"),
 static void add(struct desk *d, const struct rate_limit_settings *s)
 {
     d->chain.rules = d->rules;
-    d->rules[d->chain.count++] = rate_limit_new(s, 1);
+    d->rules[d->chain.count++] = rate_limit_new(s, NULL, 1);
 }
 
 static void end(struct desk *d)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A rate limit whose counts are in Redis: what this gateway holds of it (filter/lease),
+ * and what it asks. A request is admitted or refused from memory, or waits for an answer
+ * for as long as the store's deadline at most.
+ */
+#pragma once
+
+#include "base/gcra.h"
+#include "filter/lease.h"
+#include "filter/limit_store.h"
+
+struct limit_remote;
+
+enum limit_outcome {
+    LIMIT_DECIDED,
+    LIMIT_WAITS,  /* on_answer comes, unless it is forgotten before */
+    LIMIT_FAILED, /* Redis cannot be asked: see on_failure */
+};
+
+/* A request that waits; embedded in its state. */
+struct limit_ask {
+    void (*on_answer)(struct limit_ask *ask); /* from the loop; `outcome` is not LIMIT_WAITS */
+    enum limit_outcome   outcome;
+    struct gcra_decision decision; /* with LIMIT_DECIDED */
+    struct limit_call   *call;     /* NULL: does not wait */
+};
+
+/* What workers keep of it. */
+extern const struct plan_part_ops limit_remote_part;
+
+/* Control thread. `store` must outlive it. Keeps no pointer to `s`. */
+struct limit_remote *limit_remote_new(struct limit_store               *store,
+                                      const struct rate_limit_settings *s);
+void                 limit_remote_free(struct limit_remote *r);
+struct lease_counts  limit_remote_count(const struct limit_remote *r);
+/* "exact" or "lease", as it stands now. */
+const char *limit_remote_mode(const struct limit_remote *r);
+/* Live gateways, for a share of the limit: at least 1. */
+unsigned                limit_remote_gateways(const struct limit_remote *r);
+enum setting_on_failure limit_remote_on_failure(const struct limit_remote *r);
+
+/* Takes one request of `key`; ask->on_answer is set, the rest is filled in. */
+enum limit_outcome limit_remote_take(struct limit_remote *r, unsigned worker, struct slice key,
+                                     struct limit_ask *ask);
+/* The request is gone. */
+void limit_forget(struct limit_ask *ask);
