@@ -80,6 +80,7 @@ static void open_circuit(struct limit_node *n)
         n->is_open = true;
         counter_add(&w->counters.opened, 1);
         counter_move(&w->counters.open, 1);
+        redis_store_tell_moved(w->store->shared);
     }
     if (!n->is_leaving) deadline_set(w->loop, &n->retry, LIMIT_PROBE_MS);
     fail_queue(n);
@@ -164,6 +165,7 @@ static bool send_now(struct limit_node *n, struct limit_call *call)
 {
     struct slice args[LIMIT_ARGS], asking = S("ASKING");
     char         text[LIMIT_TEXT_BYTES];
+    if (!call->remote) return false; /* its rule went while it waited for the connection */
     if (call->is_asking && !redis_conn_call(n->conn, NULL, &asking, 1)) return false;
     limit_remote_args(call, args, text);
     if (!redis_conn_call(n->conn, &call->redis, args, LIMIT_ARGS)) return false;
@@ -181,7 +183,7 @@ static bool send_by(struct limit_node *n, struct limit_call *call)
 {
     call->node = n;
     call->redis.on_reply = on_reply;
-    if (n->is_open || !n->conn) return false;
+    if (n->is_open || n->is_leaving || !n->conn) return false;
     if (!is_ready(n)) {
         if (n->queue_count >= LIMIT_QUEUE_MAX) return false;
         list_append(&n->queue, &call->queue_link);
@@ -260,12 +262,13 @@ static const struct redis_conn_ops conn_ops = { .on_ready = on_ready, .on_dead =
 
 static void drop_conn(struct limit_node *n)
 {
+    struct redis_conn *c = n->conn;
     if (n->was_ready) counter_move(&n->worker->counters.ready, -1);
     n->was_ready = false;
     redis_call_drop(&n->probe);
     n->probe_ms = 0;
-    redis_conn_close(n->conn);
-    n->conn = NULL;
+    n->conn = NULL; /* those who are told that their calls are lost may ask again at once */
+    redis_conn_close(c);
 }
 
 static void on_probe(struct redis_call *call, const struct redis_reply *r)

@@ -299,8 +299,10 @@ void limit_remote_answered(struct limit_worker *w, struct limit_call *call,
     counter_add(&w->counters.replies, 1);
     counter_add(&w->counters.reply_us, (w->loop->clock.now_ns - call->asked_ns) / US_NS);
     if (!call->is_failed) limit_node_succeeded(call->node);
-    if (call->remote && call->want > 0 && is_answer(r)) take_answer(w, call, r);
-    limit_remote_give_up(w, call); /* nothing, if it was answered */
+    if (call->remote && call->want > 0 && is_answer(r))
+        take_answer(w, call, r);
+    else
+        limit_remote_give_up(w, call); /* nobody waits for what was given back */
     free_call(w, call);
 }
 
