@@ -20,7 +20,7 @@ struct farewell;
 enum exchange_state {
     EXCHANGE_READ_HEAD,       /* awaits the head; the connection's header deadline */
     EXCHANGE_ROUTE,           /* awaits nothing: the route is being looked up */
-    EXCHANGE_REQUEST_FILTERS, /* awaits a filter that paused; its own deadline */
+    EXCHANGE_REQUEST_FILTERS, /* awaits a filter that paused, which bounds that */
     EXCHANGE_WAIT,            /* awaits an endpoint, a turn, or the time of a retry: x->wait; its
                                  own deadline */
     EXCHANGE_ATTEMPT,         /* awaits a connection to an endpoint; connect deadline */

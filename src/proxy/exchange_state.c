@@ -78,7 +78,6 @@ static uint64_t deadline_ms(const struct exchange *x)
 {
     const struct timeout_settings *t = exchange_timeouts(x);
     switch (x->state) {
-    case EXCHANGE_REQUEST_FILTERS: return t->response_header;
     case EXCHANGE_WAIT: return wait_ms(x);
     case EXCHANGE_RESPONSE_HEAD: return exchange_awaits_body(x) ? t->body_idle : response_ms(x);
     case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
@@ -86,7 +85,7 @@ static uint64_t deadline_ms(const struct exchange *x)
     case EXCHANGE_REPLY_LOCAL:
         if (exchange_awaits_body(x)) return t->body_idle < AWAIT_MS ? t->body_idle : AWAIT_MS;
         return x->is_origin_waiting ? t->response_header : t->write_idle;
-    default: return 0; /* others' deadlines: the connection's, the connecting one's */
+    default: return 0; /* others' deadlines: the connection's, the filter's, the connecting one's */
     }
 }
 
