@@ -17,7 +17,8 @@
       .preset_doc = "client_ip",                                                                   \
       .doc = "What is counted by: `client_ip`, `host`, `path`, `route`, `client_cert` (the "       \
              "subject of a verified one), `header:NAME`, `cookie:NAME`, `query:NAME`, or several " \
-             "of them together. A request of which one is empty is not limited.",                  \
+             "of them together. A request of which one is empty is not limited; where one of a "   \
+             "request has several values, the client's address takes its place.",                  \
       .example = "[client_ip, \"header:X-Api-Key\"]" },                                            \
     {                                                                                              \
         .key = "ipv6_prefix", .type = &conf_count, .min = 16, .max = 128,                          \

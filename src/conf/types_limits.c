@@ -16,7 +16,7 @@ static const struct {
     bool        can_balance;
 } key_kinds[] = {
     [KEY_CLIENT_IP] = { "client_ip", false, true },
-    [KEY_HOST] = { "host", false, false },
+    [KEY_HOST] = { "host", false, true },
     [KEY_PATH] = { "path", false, true },
     [KEY_ROUTE] = { "route", false, false },
     [KEY_CLIENT_CERT] = { "client_cert", false, false },
@@ -35,6 +35,8 @@ bool conf_split_key(struct slice key, enum setting_key *kind, struct slice *name
     for (unsigned i = 0; i < KEY_KIND_COUNT; i++) {
         if (!slice_eq(word, slice_of(key_kinds[i].word))) continue;
         *kind = (enum setting_key)i;
+        /* The field is no part of the fields; over HTTP/2 it does not even exist. */
+        if (i == KEY_HEADER && slice_eq_nocase(*name, S("host"))) *kind = KEY_HOST;
         return key_kinds[i].has_name ? name->len > 0 : colon == key.len;
     }
     return false;
@@ -73,9 +75,9 @@ static bool read_key(struct conf_parser *p, const struct conf_row *row, struct s
 
 const struct conf_type conf_key = {
     .label = "key",
-    .expected = "`client_ip`, `path`, `header:NAME` or `cookie:NAME`",
+    .expected = "`client_ip`, `host`, `path`, `header:NAME` or `cookie:NAME`",
     .json = "\"string\"",
-    .pattern = "client_ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+    .pattern = "client_ip|host|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+",
     .read = read_key,
     .write = conf_write_text,
 };

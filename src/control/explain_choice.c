@@ -23,6 +23,7 @@ static const char *key_word(enum setting_key key)
 {
     switch (key) {
     case KEY_CLIENT_IP: return "the client's address";
+    case KEY_HOST: return "the host";
     case KEY_PATH: return "the path";
     case KEY_HEADER: return "the header";
     case KEY_COOKIE: return "the cookie";

@@ -19,6 +19,7 @@ static const char *const same_sites[] = {
 bool affinity_key(const struct upstream *u, const struct http_head *request, struct slice *key)
 {
     switch (u->key) {
+    case KEY_HOST: *key = request->authority; return true;
     case KEY_PATH: *key = request->path; return true;
     case KEY_HEADER: *key = request_header(request, u->key_name); return true;
     case KEY_COOKIE: *key = request_cookie(request, u->key_name); return true;

@@ -4,9 +4,9 @@
  * They include this header and nothing else of proxy/.
  *
  * A request filter answers CONTINUE, PAUSE (and calls exchange_continue()
- * later, on the same thread) or REPLY (after exchange_reply*()). Response
- * filters run in the reverse order on the head that is about to be sent, the
- * gateway's own answers included. The order is that of filter_table in
+ * later, on the same thread, and itself bounds the time until then) or REPLY (after
+ * exchange_reply*()). Response filters run in the reverse order on the head that is about to be
+ * sent, the gateway's own answers included. The order is that of filter_table in
  * control/plan_routes.c and documented in docs/design/life-of-a-request.md.
  */
 #pragma once
@@ -83,7 +83,7 @@ struct slice          exchange_listener(const struct exchange *x); /* its name *
 struct mailbox *exchange_mailbox(const struct exchange *x);
 /* For origins: a slot of their own. */
 void **exchange_origin_state(struct exchange *x);
-/* Its parts, parted by NUL; empty: one of them is. Lives as long as the exchange. */
+/* Of all its parts, any bytes; empty: one of them is. Lives as long as the exchange. */
 struct slice exchange_key(struct exchange *x, const struct request_key *key);
 /* The one that the exchange lives on. */
 struct loop *exchange_loop(const struct exchange *x);

@@ -18,14 +18,14 @@ static struct slice trim(struct slice s)
     return s;
 }
 
-/* RFC 6265 section 4.2.1: "a=1; b=2". */
-static bool find_pair(struct slice line, struct slice name, struct slice *value)
+/* RFC 6265 section 4.2.1: "a=1; b=2". The next one of that name; *line is what follows. */
+static bool next_pair(struct slice *line, struct slice name, struct slice *value)
 {
-    while (line.len) {
-        size_t       end = slice_find(line, ';');
-        struct slice pair = trim(slice_make(line.data, end));
+    while (line->len) {
+        size_t       end = slice_find(*line, ';');
+        struct slice pair = trim(slice_make(line->data, end));
         size_t       equals = slice_find(pair, '=');
-        line = slice_from(line, end < line.len ? end + 1 : end);
+        *line = slice_from(*line, end < line->len ? end + 1 : end);
         if (equals == pair.len || !slice_eq(slice_make(pair.data, equals), name)) continue;
         *value = slice_from(pair, equals + 1);
         return true;
@@ -40,8 +40,9 @@ struct slice request_cookie(const struct http_head *request, struct slice name)
     struct slice              value = slice_make("", 0);
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct http_field *f = &fields->items[i];
-        if (f->is_dropped || !slice_eq_nocase(f->name, S("cookie"))) continue;
-        if (find_pair(f->value, name, &value)) break;
+        struct slice             line = f->value;
+        if (f->is_dropped || f->id != FIELD_COOKIE) continue;
+        if (next_pair(&line, name, &value)) break;
     }
     return value;
 }
@@ -52,18 +53,62 @@ struct slice request_header(const struct http_head *request, struct slice name)
     return f ? f->value : slice_make("", 0);
 }
 
-static struct slice find_parameter(const struct http_head *request, struct slice name,
-                                   struct arena *a)
+/* ---- what a request says under a name ---- */
+
+/* Of all values of the name the first, and whether another one differs. */
+struct said {
+    struct slice value;
+    bool         is_there, is_ambiguous;
+};
+
+static void say(struct said *s, struct slice value)
 {
-    struct buffer scratch = BUFFER_INIT;
-    struct slice  rest = request->query, its, value, found = slice_make("", 0);
-    while (query_next(&rest, &its, &value)) {
-        if (!slice_eq(query_decode(its, &scratch), name)) continue;
-        found = arena_copy(a, query_decode(value, &scratch));
-        break;
+    if (!s->is_there)
+        s->value = value;
+    else if (!slice_eq(s->value, value))
+        s->is_ambiguous = true;
+    s->is_there = true;
+}
+
+static void find_headers(const struct http_head *request, struct slice name, struct said *to)
+{
+    const struct http_fields *fields = &request->fields;
+    enum http_field_id        id = http_field_lookup(name);
+    if (!(fields->present >> id & 1)) return;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        const struct http_field *f = &fields->items[i];
+        if (f->is_dropped || f->id != id) continue;
+        if (id == FIELD_OTHER && !slice_eq_nocase(f->name, name)) continue;
+        say(to, f->value);
     }
-    buffer_reset(&scratch);
-    return found;
+}
+
+static void find_cookies(const struct http_head *request, struct slice name, struct said *to)
+{
+    const struct http_fields *fields = &request->fields;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        const struct http_field *f = &fields->items[i];
+        struct slice             line = f->value, value;
+        if (f->is_dropped || f->id != FIELD_COOKIE) continue;
+        while (next_pair(&line, name, &value)) say(to, value);
+    }
+}
+
+static struct slice decode(struct slice text, struct arena *a)
+{
+    if (slice_find(text, '%') == text.len && slice_find(text, '+') == text.len) return text;
+    struct buffer room = { arena_alloc(a, text.len + 1), 0, text.len + 1 };
+    return query_decode(text, &room);
+}
+
+static void find_parameters(const struct http_head *request, struct slice name, struct arena *a,
+                            struct said *to)
+{
+    struct slice rest = request->query, its, value;
+    while (query_next(&rest, &its, &value)) {
+        if (its.len < name.len || !slice_eq(decode(its, a), name)) continue;
+        say(to, decode(value, a));
+    }
 }
 
 /* ---- keys ---- */
@@ -96,39 +141,58 @@ static struct slice subject_part(struct exchange *x)
     return t && tls_has_client_cert(t) ? tls_client_subject(t, &x->arena) : S("");
 }
 
+/* Who says two things under one name chooses what the replica takes, and so would get a
+ * bucket for each pair that he makes up: he counts by his address, however many there are. */
+static struct slice said_part(struct exchange *x, const struct request_key *key,
+                              const struct request_key_part *p)
+{
+    struct said said = { .value = S("") };
+    if (p->kind == KEY_HEADER)
+        find_headers(x->request, p->name, &said);
+    else if (p->kind == KEY_COOKIE)
+        find_cookies(x->request, p->name, &said);
+    else
+        find_parameters(x->request, p->name, &x->arena, &said);
+    return said.is_ambiguous ? client_part(x, key->ipv6_prefix) : said.value;
+}
+
 static struct slice part_of(struct exchange *x, const struct request_key *key,
                             const struct request_key_part *p)
 {
     switch (p->kind) {
     case KEY_CLIENT_IP: return client_part(x, key->ipv6_prefix);
-    case KEY_HOST: return x->host;
+    case KEY_HOST: return x->host.len ? x->host : S("-"); /* HTTP/1.0 may say none */
     case KEY_PATH: return x->request->path;
     case KEY_ROUTE: return x->route->name;
     case KEY_CLIENT_CERT: return subject_part(x);
-    case KEY_HEADER: return request_header(x->request, p->name);
-    case KEY_COOKIE: return request_cookie(x->request, p->name);
-    case KEY_QUERY: return find_parameter(x->request, p->name, &x->arena);
+    case KEY_HEADER:
+    case KEY_COOKIE:
+    case KEY_QUERY: return said_part(x, key, p);
     }
     return S("");
 }
 
-/* NUL parts them: none of them can hold one. */
+enum { PART_HEAD_BYTES = 4 };
+
+static char *put_part(char *to, struct slice part)
+{
+    for (unsigned shift = 32; shift;) *to++ = (char)(part.len >> (shift -= 8));
+    memcpy(to, part.data, part.len);
+    return to + part.len;
+}
+
+/* Each part of several has its length before it: any byte may be in them. */
 struct slice exchange_key(struct exchange *x, const struct request_key *key)
 {
-    struct slice first = part_of(x, key, &key->parts[0]);
-    if (key->part_count == 1 || !first.len) return first;
-    struct buffer all = BUFFER_INIT;
-    buffer_put_slice(&all, first);
-    for (size_t i = 1; i < key->part_count; i++) {
-        struct slice more = part_of(x, key, &key->parts[i]);
-        if (!more.len) {
-            all.len = 0;
-            break;
-        }
-        buffer_put_char(&all, 0);
-        buffer_put_slice(&all, more);
+    if (key->part_count == 1) return part_of(x, key, &key->parts[0]);
+    struct slice *parts = arena_alloc(&x->arena, key->part_count * sizeof(*parts));
+    size_t        len = 0;
+    for (size_t i = 0; i < key->part_count; i++) {
+        parts[i] = part_of(x, key, &key->parts[i]);
+        if (!parts[i].len) return S("");
+        len += PART_HEAD_BYTES + parts[i].len;
     }
-    struct slice whole = arena_copy(&x->arena, buffer_slice(&all));
-    buffer_reset(&all);
-    return whole;
+    char *whole = arena_alloc(&x->arena, len), *to = whole;
+    for (size_t i = 0; i < key->part_count; i++) to = put_part(to, parts[i]);
+    return slice_make(whole, len);
 }
