@@ -62,8 +62,13 @@ struct gcra_table *gcra_table_new(size_t bytes)
     struct gcra_table *t = mem_zalloc(sizeof(*t));
     size_t             used = BYTES_MIN;
     while (used <= bytes / 2) used *= 2;
-    void *sets = mmap(NULL, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (sets == MAP_FAILED) abort();
+    /* Pages count when they are touched. */
+    void *sets = mmap(NULL, used, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (sets == MAP_FAILED) {
+        free(t);
+        return NULL;
+    }
     t->sets = sets;
     t->mask = used / sizeof(*t->sets) - 1;
     random_secret(t->secret, sizeof(t->secret));

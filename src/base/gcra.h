@@ -41,7 +41,7 @@ struct gcra_rule gcra_rule_make(uint64_t count, uint64_t period_ms, uint32_t bur
 
 /* At most `bytes` (a power of two is used whole, and at least 4 KiB); 32 hold three
  * keys, and memory is touched as it is used. 64 MiB keep a million keys that are all
- * in use with 4 in a thousand forgotten early. */
+ * in use with 4 in a thousand forgotten early. NULL: the system has not that much. */
 struct gcra_table *gcra_table_new(size_t bytes);
 void               gcra_table_free(struct gcra_table *t);
 

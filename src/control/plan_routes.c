@@ -30,6 +30,7 @@ static void free_rate_limit(struct registry_item *item, void *arg)
     rate_limit_free(item->object);
 }
 
+/* NULL: told why. */
 static struct rate_limit *make_rate_limit(struct build *b, const struct rate_limit_settings *s)
 {
     struct registry *r = b->maker->registry;
@@ -37,28 +38,39 @@ static struct rate_limit *make_rate_limit(struct build *b, const struct rate_lim
     put_limit_key(&key, &conf_rate_limit_section, s->name, s);
     if (s->store == STORE_REDIS) buffer_printf(&key, "\n%p", (void *)b->store);
     struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
-    if (!item)
-        item = registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key),
-                            rate_limit_new(s, b->store, b->maker->worker_count), free_rate_limit,
-                            NULL);
+    struct rate_limit    *made =
+        item ? NULL : rate_limit_new(s, b->store, b->maker->worker_count);
+    if (made)
+        item =
+            registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key), made, free_rate_limit, NULL);
     buffer_reset(&key);
+    if (!item) {
+        conf_report_add(b->report, CONF_ERROR, &s->at, "the system has no %llu bytes of `memory`",
+                        (unsigned long long)s->memory);
+        return NULL;
+    }
     registry_hold(r, item, &b->plan->arena);
     struct limit_remote *remote = rate_limit_remote(item->object);
     if (remote) build_add_part(b, &limit_remote_part, remote);
     return item->object;
 }
 
-/* NULL: there is none of that name. */
-static struct rate_limit *find_rate_limit(struct build *b, struct slice name)
+/* NULL: told why. */
+static struct rate_limit *find_rate_limit(struct build *b, const struct route_settings *route,
+                                          struct slice name)
 {
     struct rate_limit *known = map_get(&b->limits, name);
-    for (size_t i = 0; !known && i < b->settings->rate_limit_count; i++) {
+    if (known) return known;
+    for (size_t i = 0; i < b->settings->rate_limit_count; i++) {
         const struct rate_limit_settings *s = &b->settings->rate_limits[i];
         if (!slice_eq(s->name, name)) continue;
         known = make_rate_limit(b, s);
-        map_put(&b->limits, s->name, known);
+        if (known) map_put(&b->limits, s->name, known);
+        return known;
     }
-    return known;
+    conf_report_add(b->report, CONF_ERROR, &route->at, "there is no rate limit %.*s",
+                    SLICE_ARG(name));
+    return NULL;
 }
 
 static const void *configure_rate_limits(struct build *b, const struct route_settings *route)
@@ -69,12 +81,8 @@ static const void *configure_rate_limits(struct build *b, const struct route_set
     if (!names->count) return NULL;
     struct rate_limit **rules = arena_zalloc(a, names->count * sizeof(*rules));
     for (size_t i = 0; i < names->count; i++) {
-        struct rate_limit *rule = find_rate_limit(b, names->items[i]);
-        if (rule)
-            rules[chain->count++] = rule;
-        else
-            conf_report_add(b->report, CONF_ERROR, &route->at, "there is no rate limit %.*s",
-                            SLICE_ARG(names->items[i]));
+        struct rate_limit *rule = find_rate_limit(b, route, names->items[i]);
+        if (rule) rules[chain->count++] = rule;
     }
     chain->rules = rules;
     return chain;

@@ -92,12 +92,14 @@ static void take_allowed(struct rate_limit *l, const struct text_list *allow)
 struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct limit_store *store,
                                   unsigned worker_count)
 {
+    struct gcra_table *table = gcra_table_new(s->memory);
+    if (!table) return NULL;
     struct rate_limit *l = mem_zalloc(sizeof(*l));
     arena_init(&l->arena, NULL);
     l->name = arena_copy(&l->arena, s->name);
     request_key_build(&l->key, &s->key, &l->arena);
     take_allowed(l, &s->allow);
-    l->table = gcra_table_new(s->memory);
+    l->table = table;
     if (s->store == STORE_REDIS && store) l->remote = limit_remote_new(store, s);
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
@@ -321,12 +323,13 @@ static void put_standard(const struct rate_limit *l, const struct gcra_decision 
 static void put_legacy(const struct rate_limit *l, const struct gcra_decision *d, struct arena *a,
                        struct http_fields *to)
 {
-    http_fields_add_named(to, a, S("X-RateLimit-Limit"), l->quota);
-    http_fields_add_named(to, a, S("X-RateLimit-Remaining"), arena_printf(a, "%u", d->remaining));
-    http_fields_add_named(to, a, S("X-RateLimit-Reset"), seconds_text(a, d->reset_ms));
+    http_fields_set_named(to, a, S("X-RateLimit-Limit"), l->quota);
+    http_fields_set_named(to, a, S("X-RateLimit-Remaining"), arena_printf(a, "%u", d->remaining));
+    http_fields_set_named(to, a, S("X-RateLimit-Reset"), seconds_text(a, d->reset_ms));
 }
 
-/* Legacy headers know one limit: that of which the least is left. */
+/* Legacy headers know one limit: that of which the least is left. A replica's own are replaced,
+ * since nobody can tell two of them apart. */
 static void on_response(struct exchange *x, const void *config, void *state, struct http_head *head)
 {
     const struct limit_state *s = state;

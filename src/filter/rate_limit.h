@@ -34,7 +34,7 @@ struct rate_limit_chain {
 extern const struct filter_ops filter_rate_limit;
 
 /* Shared by all workers; keeps no pointer to `s`. `store`, which must outlive it, is where the
- * rule's counts are, unless they are its own. */
+ * rule's counts are, unless they are its own. NULL: its memory cannot be had. */
 struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct limit_store *store,
                                   unsigned worker_count);
 void               rate_limit_free(struct rate_limit *l);
