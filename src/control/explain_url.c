@@ -136,10 +136,11 @@ static struct slice rate_limit_text(const struct plan *p, struct slice name, str
     for (size_t i = 0; i < p->settings->rate_limit_count; i++) {
         const struct rate_limit_settings *s = &p->settings->rate_limits[i];
         if (!slice_eq(s->name, name)) continue;
-        return arena_printf(
-            a, "%.*s: %llu/%.*s, burst %u, by %.*s; then %u%s", SLICE_ARG(name),
-            (unsigned long long)s->rate_count, SLICE_ARG(period_text(s->rate_period, a)), s->burst,
-            SLICE_ARG(key_text(&s->key, a)), s->status, s->dry_run ? " (dry run: lets pass)" : "");
+        return arena_printf(a, "%.*s: %llu/%.*s, burst %u%s, by %.*s; then %u%s", SLICE_ARG(name),
+                            (unsigned long long)s->rate_count,
+                            SLICE_ARG(period_text(s->rate_period, a)), s->burst,
+                            s->delay ? " (held back)" : "", SLICE_ARG(key_text(&s->key, a)),
+                            s->status, s->dry_run ? " (dry run: lets pass)" : "");
     }
     return name;
 }

@@ -263,6 +263,16 @@ void http_fields_set(struct http_fields *f, struct arena *a, enum http_field_id 
     http_fields_add(f, a, id, http_field_name(id), value);
 }
 
+void http_fields_set_named(struct http_fields *f, struct arena *a, struct slice name,
+                           struct slice value)
+{
+    enum http_field_id id = http_field_lookup(name);
+    for (unsigned i = 0; i < f->count; i++)
+        if (f->items[i].id == id && slice_eq_nocase(f->items[i].name, name))
+            f->items[i].is_dropped = true;
+    http_fields_add(f, a, id, name, value);
+}
+
 void http_fields_drop(struct http_fields *f, enum http_field_id id)
 {
     if (!(f->present >> id & 1)) return;

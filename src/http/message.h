@@ -138,6 +138,8 @@ void http_fields_add_named(struct http_fields *f, struct arena *a, struct slice 
 /* Replaces every field of that id by one. The name is the id's usual spelling. */
 void http_fields_set(struct http_fields *f, struct arena *a, enum http_field_id id,
                      struct slice value);
+void http_fields_set_named(struct http_fields *f, struct arena *a, struct slice name,
+                           struct slice value);
 void http_fields_drop(struct http_fields *f, enum http_field_id id);
 /* The first one that is not dropped, or NULL. */
 const struct http_field *http_fields_find(const struct http_fields *f, enum http_field_id id);
