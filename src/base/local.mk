@@ -5,6 +5,7 @@ src_libwharfgate_a_SOURCES += \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/clock.c src/base/clock.h \
 	src/base/counter.h \
+	src/base/decimal.c src/base/decimal.h \
 	src/base/error.c src/base/error.h \
 	src/base/gcra.c src/base/gcra.h \
 	src/base/list.h \

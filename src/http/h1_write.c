@@ -4,6 +4,7 @@
  */
 #include "http/h1_write.h"
 
+#include "base/decimal.h"
 #include "http/rules.h"
 
 enum {
@@ -19,15 +20,6 @@ static inline char *put(char *to, struct slice s)
 {
     if (s.len) memcpy(to, s.data, s.len);
     return to + s.len;
-}
-
-static char *put_number(char *to, uint64_t n)
-{
-    char   digits[20];
-    size_t i = sizeof(digits);
-    do digits[--i] = (char)('0' + n % 10);
-    while (n /= 10);
-    return put(to, slice_make(digits + i, sizeof(digits) - i));
 }
 
 static size_t fields_bytes(const struct http_fields *fields)
@@ -118,7 +110,7 @@ static char *put_framing(char *to, const struct http_head *head, const struct h1
 {
     if (framing->content_length >= 0) {
         to = PUT(to, "Content-Length: ");
-        to = put_number(to, (uint64_t)framing->content_length);
+        to = decimal_put(to, (uint64_t)framing->content_length);
         to = PUT(to, "\r\n");
     }
     if (framing->is_chunked) to = PUT(to, "Transfer-Encoding: chunked\r\n");

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "base/decimal.h"
+
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 /* 1 to 5 digits, at most 65535. */
@@ -205,16 +207,6 @@ bool address_eq(const struct address *a, const struct address *b)
     }
 }
 
-static char *put_number(char *to, unsigned value)
-{
-    char digits[10], *at = digits + sizeof(digits);
-    do *--at = (char)('0' + value % 10);
-    while (value /= 10);
-    size_t len = (size_t)(digits + sizeof(digits) - at);
-    memcpy(to, at, len);
-    return to + len;
-}
-
 /* Once or more a request: without the general case's divisions and copies. */
 static char *put_byte(char *to, unsigned value)
 {
@@ -239,7 +231,7 @@ static char *put_ip6(char *to, const struct address *a)
     to += strlen(to);
     if (a->scope) {
         *to++ = '%';
-        to = put_number(to, a->scope);
+        to = decimal_put(to, a->scope);
     }
     return to;
 }
@@ -264,7 +256,7 @@ size_t address_format_net(const struct address *a, unsigned bits, char text[ADDR
     if (bits % 8) net.ip[bits / 8] = (uint8_t)(a->ip[bits / 8] & 0xff << (8 - bits % 8));
     size_t len = address_format_ip(&net, text);
     text[len] = '/';
-    char *end = put_number(text + len + 1, bits);
+    char *end = decimal_put(text + len + 1, bits);
     *end = 0;
     return (size_t)(end - text);
 }
@@ -281,7 +273,7 @@ size_t address_format(const struct address *a, char text[ADDRESS_TEXT_MAX])
     if (a->family == ADDRESS_V6) *end++ = ']';
     if (a->family != ADDRESS_NONE) {
         *end++ = ':';
-        end = put_number(end, a->port);
+        end = decimal_put(end, a->port);
     }
     *end = '\0';
     return (size_t)(end - text);

@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 
+#include "base/decimal.h"
 #include "base/utf8.h"
 #include "proxy/access_log.h"
 
@@ -28,41 +29,10 @@ static_assert((TARGET_MAX + REFERER_MAX + USER_AGENT_MAX + TEXT_COUNT * TEXT_MAX
 
 /* ---- numbers ---- */
 
-static const char two_digits[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
-    "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
-    "92939495969798"
-    "99";
-
-static unsigned digit_count(uint64_t n)
-{
-    unsigned count = 1;
-    for (; n >= 10000; n /= 10000) count += 4;
-    return count + (n >= 10) + (n >= 100) + (n >= 1000);
-}
-
-static char *put_long_number(char *to, uint64_t n)
-{
-    char *end = to + digit_count(n), *at = end;
-    for (; n >= 100; n /= 100) memcpy(at -= 2, two_digits + 2 * (n % 100), 2);
-    if (n >= 10)
-        memcpy(at - 2, two_digits + 2 * n, 2);
-    else
-        at[-1] = (char)('0' + n);
-    return end;
-}
-
-ALWAYS_INLINE char *put_number(char *to, uint64_t n)
-{
-    if (n >= 10) return put_long_number(to, n);
-    *to = (char)('0' + n);
-    return to + 1;
-}
-
 ALWAYS_INLINE char *put_three(char *to, unsigned n)
 {
     *to = (char)('0' + n / 100 % 10);
-    memcpy(to + 1, two_digits + 2 * (n % 100), 2);
+    memcpy(to + 1, decimal_pairs + 2 * (n % 100), 2);
     return to + 3;
 }
 
@@ -220,14 +190,14 @@ ALWAYS_INLINE char *put_member(char *to, const char *key, struct slice s, size_t
 ALWAYS_INLINE char *put_time(char *to, const char *key, uint64_t us)
 {
     if (us == ACCESS_TIME_NONE) return to;
-    to = put_number(put_literal(to, key), us / 1000);
+    to = decimal_put(put_literal(to, key), us / 1000);
     *to = '.';
     return put_three(to + 1, (unsigned)(us % 1000));
 }
 
 ALWAYS_INLINE char *put_count(char *to, const char *key, uint64_t n)
 {
-    return put_number(put_literal(to, key), n);
+    return decimal_put(put_literal(to, key), n);
 }
 
 size_t access_format_json(char *to, const struct clock *now, const struct access_record *r)
@@ -285,8 +255,8 @@ size_t access_format_combined(char *to, const struct clock *now, const struct ac
         at = put_or_dash(put_literal(at, " "), r->protocol, TEXT_MAX);
     }
     at = put_literal(at, "\" ");
-    at = r->status ? put_number(at, r->status) : put_literal(at, "-");
-    at = put_number(put_literal(at, " "), r->response_bytes);
+    at = r->status ? decimal_put(at, r->status) : put_literal(at, "-");
+    at = decimal_put(put_literal(at, " "), r->response_bytes);
     at = put_or_dash(put_literal(at, " \""), r->referer, REFERER_MAX);
     at = put_or_dash(put_literal(at, "\" \""), r->user_agent, USER_AGENT_MAX);
     at = put_literal(at, "\"\n");
