@@ -136,6 +136,15 @@ class Bench:
         instance = self.instance(proxy, scenario.variant)
         return self.stretch(instance, scenario, self.count(scenario))
 
+    def beside(self, proxy, scenario):
+        """With the variant and without it, in turns that even out what drifts meanwhile."""
+        with_it, without = self.instance(proxy, scenario.variant), self.instance(proxy)
+        turns = [self.stretch(i, scenario, self.count(scenario) // 2)
+                 for i in (without, with_it, with_it, without)]
+        values = {name: statistics.mean(t[name] for t in turns[1:3]) for name in turns[1]}
+        values["cpu_us_without"] = statistics.mean(t["cpu_us"] for t in turns[::3])
+        return values
+
     def logging(self, proxy, scenario):
         instance = self.instance(proxy, scenario.variant)
         requests = self.count(scenario)

@@ -26,6 +26,8 @@ _STREAMS = {"connections": 16, "streams": 32} # by h2load
 SCENARIOS = {s.name: s for s in (
     _row("plain-1k", "plain, kept alive, 1 KiB, 64 connections", "traffic", 60000,
          load={"path": "/1k"}, counts_calls=True, counts_instructions=True),
+    _row("plain-1k-limited", "as plain-1k, with a rate limit by address that never refuses",
+         "beside", 60000, variant=("limited",), load={"path": "/1k"}, counts_instructions=True),
     _row("plain-100k", "plain, kept alive, 100 KiB, 32 connections", "traffic", 20000,
          load={"path": "/100k", "connections": 32}, counts_calls=True),
     _row("plain-1m", "plain, kept alive, 1 MiB, 16 connections", "traffic", 2000,
@@ -84,6 +86,7 @@ TARGETS = (
     Target("plain-1k", "system_calls", 4.2),
     Target("plain-1k", "calls_epoll_ctl", 0.01),
     Target("plain-1k", "instructions", 8000),
+    Target("plain-1k-limited", "cpu_us", 1.03, "own cpu_us_without"),
     Target("plain-100k", "cpu_us", 1.00, "nginx"),
     Target("plain-100k", "cpu_us", 0.65, "haproxy"),
     Target("plain-1m", "cpu_us", 0.95, "nginx"),
@@ -116,7 +119,7 @@ TARGETS = (
 # How a metric is called, and how many digits of it say something.
 METRICS = {
     "cpu_us": ("CPU, us a request", 1),
-    "cpu_us_without": ("CPU without the log, us a request", 1),
+    "cpu_us_without": ("CPU without that, us a request", 1),
     "requests_per_second": ("requests/s", 0),
     "busy": ("share of CPU 0", 2),
     "system_calls": ("system calls a request", 2),
