@@ -95,7 +95,7 @@ const struct conf_type conf_limit_key = {
 
 /* ---- Redis ---- */
 
-/* %XX, as URLs have them (RFC 3986 section 2.1). */
+/* %XX, as URLs have them (RFC 3986 section 2.1), but no NUL, which would end a text in C. */
 static bool decode(struct slice text, struct arena *a, struct slice *to)
 {
     char  *copy = arena_alloc(a, text.len + 1);
@@ -107,6 +107,7 @@ static bool decode(struct slice text, struct arena *a, struct slice *to)
             int low = i + 2 < text.len ? hex_value(text.data[i + 2]) : -1;
             if (high < 0 || low < 0) return false;
             c = (char)(high << 4 | low);
+            if (!c) return false;
             i += 2;
         }
         copy[len++] = c;
@@ -124,6 +125,15 @@ static const char *parse_user(struct slice user, struct arena *a, struct conf_re
     return is_good ? NULL : "`%` in a user or password is written `%25`";
 }
 
+/* A name or an address; IPv6 in brackets, which it loses. */
+static bool take_host(struct slice text, struct slice *host)
+{
+    bool is_v6 = text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']';
+    *host = is_v6 ? slice_make(text.data + 1, text.len - 2) : text;
+    if (is_v6) return slice_find(*host, ':') < host->len && value_is_ip(*host);
+    return value_is_host_name(text) || (slice_find(text, ':') == text.len && value_is_ip(text));
+}
+
 static const char *parse_authority(struct slice text, struct arena *a, struct conf_redis_url *url)
 {
     size_t at = text.len;
@@ -136,9 +146,7 @@ static const char *parse_authority(struct slice text, struct arena *a, struct co
     if (colon < host.len && !value_number(slice_from(host, colon + 1), &port)) port = 0;
     if (!port || port > UINT16_MAX) return "its port is a number from 1 to 65535";
     url->port = (uint16_t)port;
-    host.len = colon;
-    if (end && end < host.len) host = slice_make(host.data + 1, end - 1);
-    if (!value_is_host_name(host) && !value_is_ip(host)) return "it names no host";
+    if (!take_host(slice_make(host.data, colon), &host)) return "it names no host";
     url->host = arena_copy(a, host);
     return wrong;
 }
@@ -159,6 +167,7 @@ const char *conf_parse_redis_url(struct slice text, struct arena *a, struct conf
     memset(url, 0, sizeof(*url));
     if (slice_starts_with(text, S("unix:///"))) {
         url->host = arena_copy(a, slice_from(text, 7));
+        if (memchr(url->host.data, 0, url->host.len)) return "its path holds a NUL";
         return url->host.len > 1 && url->host.len < UNIX_PATH_MAX ? NULL
                                                                   : "its path has a wrong length";
     }

@@ -40,6 +40,50 @@ static void a_rule_is_rounded_towards_less(void **state)
     assert_true(r.interval_ns <= r.span_ns && r.span_ns <= UINT64_MAX / 4);
 }
 
+/* It tells what a take would find, before and between takes, and changes nothing. */
+static void peeking_costs_nothing(void **state)
+{
+    (void)state;
+    struct gcra_table *t = gcra_table_new(TABLE_BYTES);
+    struct gcra_rule   rule = gcra_rule_make(10, 1000, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t now = START + i * MS; /* a bit of refill each time */
+        for (unsigned k = 0; k < 3; k++) {
+            struct gcra_decision d = gcra_peek(t, S("a"), &rule, now);
+            assert_int_equal(d.admitted, i < 3);
+            assert_int_equal(d.remaining, 3 - i);
+            assert_int_equal(d.reset_ms, i ? 100 * i - i : 0);
+            assert_int_equal(d.retry_after_ms, i < 3 ? 0 : 97);
+            assert_int_equal(d.early_ms, i < 3 ? d.reset_ms : 0);
+        }
+        assert_int_equal(gcra_take(t, S("a"), &rule, now).admitted, i < 3);
+        assert_int_equal(gcra_peek(t, S("b"), &rule, now).remaining, 3);
+    }
+    assert_int_equal(gcra_peek(t, S("a"), &rule, START + 1000 * MS).remaining, 3);
+    assert_int_equal(gcra_evictions(t), 0);
+    gcra_table_free(t);
+}
+
+/* Of a clock that is behind by a little, as another worker's may be. */
+static void early_is_what_lies_ahead(void **state)
+{
+    (void)state;
+    struct gcra_table *t = gcra_table_new(TABLE_BYTES);
+    struct gcra_rule   rule = gcra_rule_make(10, 1000, 5);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(gcra_take(t, S("a"), &rule, START).early_ms, 100 * i);
+    assert_int_equal(gcra_take(t, S("a"), &rule, START - 10 * MS).early_ms, 310);
+    assert_int_equal(gcra_take(t, S("a"), &rule, START + 400 * MS).early_ms, 0);
+    assert_int_equal(gcra_take(t, S("a"), &rule, START + 400 * MS).early_ms, 100);
+    gcra_table_free(t);
+}
+
+static void memory_that_is_not_there(void **state)
+{
+    (void)state;
+    assert_null(gcra_table_new((size_t)1 << 60));
+}
+
 static void counts_down_and_refills(void **state)
 {
     (void)state;
@@ -332,6 +376,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_is_rounded_towards_less),
+        cmocka_unit_test(peeking_costs_nothing),
+        cmocka_unit_test(early_is_what_lies_ahead),
+        cmocka_unit_test(memory_that_is_not_there),
         cmocka_unit_test(counts_down_and_refills),
         cmocka_unit_test(a_stricter_rule_takes_over_at_once),
         cmocka_unit_test(retry_after_is_exact),

@@ -34,6 +34,8 @@ tests_unit_http_h2_head_test_SOURCES = tests/unit/http/h2_head_test.c
 check_PROGRAMS += tests/unit/http/h2_tunnel_test
 tests_unit_http_h2_tunnel_test_SOURCES = tests/unit/http/h2_tunnel_test.c \
 	tests/unit/http/h2_peer.c tests/unit/http/h2_peer.h
+check_PROGRAMS += tests/unit/http/query_test
+tests_unit_http_query_test_SOURCES = tests/unit/http/query_test.c
 check_PROGRAMS += tests/unit/http/uri_test
 tests_unit_http_uri_test_SOURCES = tests/unit/http/uri_test.c
 check_PROGRAMS += tests/unit/http/websocket_test

@@ -23,6 +23,55 @@ static bool parse(struct address *a, const char *text, struct error *e)
     return address_parse(a, slice_of(text), &arena, e);
 }
 
+static void networks_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        unsigned    bits;
+        const char *net;
+    } rows[] = {
+        { "2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64" },
+        { "2001:db8:1:2:3:4:5:6", 16, "2001::/16" },
+        { "2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::/48" },
+        { "2001:db8:1:ff:3:4:5:6", 57, "2001:db8:1:80::/57" },
+        { "2001:db8:1:ff:3:4:5:6", 63, "2001:db8:1:fe::/63" },
+        { "2001:db8:1:ff:3:4:5:6", 61, "2001:db8:1:f8::/61" },
+        { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 127,
+          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127" },
+        { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 128,
+          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" },
+        { "fe80::1%1", 64, "fe80::/64" },
+        { "::1", 64, "::/64" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct address a;
+        struct error   e;
+        char           text[ADDRESS_TEXT_MAX], given[ADDRESS_TEXT_MAX];
+        snprintf(given, sizeof(given), "[%s]:1", rows[i].address);
+        assert_true(parse(&a, given, &e));
+        assert_int_equal(address_format_net(&a, rows[i].bits, text), strlen(rows[i].net));
+        assert_string_equal(text, rows[i].net);
+    }
+}
+
+static void mapped_addresses_become_ipv4(void **state)
+{
+    (void)state;
+    static const uint8_t zero[12];
+    struct address       a;
+    struct error         e;
+    char                 text[ADDRESS_TEXT_MAX];
+    assert_true(parse(&a, "[::ffff:192.0.2.1]:80", &e));
+    address_unmap(&a);
+    address_format(&a, text);
+    assert_string_equal(text, "192.0.2.1:80");
+    assert_memory_equal(a.ip + 4, zero, sizeof(zero)); /* equal to the plain one, byte by byte */
+    assert_true(parse(&a, "[::fffe:192.0.2.1]:80", &e));
+    address_unmap(&a);
+    assert_int_equal(a.family, ADDRESS_V6);
+}
+
 static void reads_and_writes(void **state)
 {
     (void)state;
@@ -264,11 +313,18 @@ static int reset_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_and_writes),           cmocka_unit_test(refuses),
-        cmocka_unit_test(refuses_long_paths_and_nul), cmocka_unit_test(a_long_path_is_cut_in_print),
-        cmocka_unit_test(the_longest_ip_fits),        cmocka_unit_test(splits_names),
-        cmocka_unit_test(goes_through_sockaddr),      cmocka_unit_test(mapped_ipv6_is_ipv4),
-        cmocka_unit_test(unix_paths_for_the_kernel),  cmocka_unit_test(networks),
+        cmocka_unit_test(networks_are_written),
+        cmocka_unit_test(mapped_addresses_become_ipv4),
+        cmocka_unit_test(reads_and_writes),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(refuses_long_paths_and_nul),
+        cmocka_unit_test(a_long_path_is_cut_in_print),
+        cmocka_unit_test(the_longest_ip_fits),
+        cmocka_unit_test(splits_names),
+        cmocka_unit_test(goes_through_sockaddr),
+        cmocka_unit_test(mapped_ipv6_is_ipv4),
+        cmocka_unit_test(unix_paths_for_the_kernel),
+        cmocka_unit_test(networks),
         cmocka_unit_test(refuses_networks),
     };
     arena_init(&arena, NULL);
