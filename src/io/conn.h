@@ -140,6 +140,9 @@ void conn_pause(struct conn *c);
 void conn_pause_watching(struct conn *c);
 /* Is something written not yet in the kernel's hands? With TLS *out may be empty before. */
 bool conn_has_unsent(const struct conn *c);
+/* Has the peer neither sent anything nor ended since it was read last? Asks the kernel, which may
+ * know what this turn of the loop has not come to yet. */
+bool conn_is_quiet(const struct conn *c);
 /* Reading goes on at the end of the present event. */
 void conn_resume(struct conn *c);
 /* No more writing: FIN (and close_notify) once *out is empty. */

@@ -267,6 +267,12 @@ static void tell_end(struct conn *c)
     conn_flush_all(c->loop);
 }
 
+bool conn_is_quiet(const struct conn *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 void conn_peek(struct conn *c)
 {
     char byte;

@@ -13,8 +13,8 @@
 
 #include "base/memory.h"
 
-/* A request that must not be sent twice takes an idle connection only when it
- * was used this recently: replicas close idle ones after seconds. */
+/* A request that must not be sent twice takes an idle connection only when it was used this
+ * recently, since replicas close idle ones after seconds, and only when no end of it has come. */
 enum { RECENT_MS = 1000, IDLE_BLOCKS_KEPT = 256 };
 
 /* The budget for retries begins with what so long a time of quiet brings. */
@@ -137,6 +137,7 @@ static struct upstream_conn *take_idle(struct upstream_client *c, struct pool *p
     struct upstream_conn *u = container_of(pool->idle.next, struct upstream_conn, link);
     if (w->must_be_recent && c->loop->clock.now_ms - u->used_ms > RECENT_MS) return NULL;
     if (!suits(u, w) || !codec_room(u->codec)) return NULL;
+    if (w->must_be_recent && !conn_is_quiet(&u->conn)) return NULL;
     upstream_conn_leave_pool(u);
     list_remove(&u->link);
     list_append(&u->local->busy, &u->link);

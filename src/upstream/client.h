@@ -47,7 +47,7 @@ struct upstream_wait {
     uint8_t                         refused_count; /* by connections that were leaving */
     uint64_t                        connect_ms;    /* deadline, TLS handshake included */
     bool                            must_be_fresh; /* no pooled connection: a replay */
-    bool         must_be_recent; /* a pooled one only when just used: not idempotent */
+    bool         must_be_recent; /* a pooled one only when just used, and whole: not idempotent */
     bool         must_be_own;    /* a connection for it alone, closed after it: a check */
     bool         is_upgrade;     /* the request asks for a tunnel */
     struct slice preamble;       /* PROXY header, or empty */

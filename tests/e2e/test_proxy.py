@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 through the gate: what arrives, what comes back, what stays open."""
 import json
+import os
+import signal
+import socket
 import threading
 import time
 
@@ -42,6 +45,30 @@ def test_keep_alive_both_sides(gate, origin):
             c.send(f"GET /{i} HTTP/1.1\r\nHost: a\r\n\r\n")
             assert read_message(c).json["start"] == f"GET /{i} HTTP/1.1"
     assert origin.connections == 1
+
+
+def test_post_avoids_a_connection_that_has_just_ended():
+    """A POST that comes in the same turn as the end of the idle connection, and before it, goes over a new
+    one: on the old one it would be lost, since nobody may send it again."""
+    idle = []
+
+    def serve(peer, origin):
+        idle.append(peer)
+        Origin.echo(peer, origin)
+
+    with Origin(serve) as origin, Gate("""
+            listeners: { http: { address: "127.0.0.1:0" } }
+            upstreams: { app: { servers: ["{app}"] } }
+            routes: [ { upstream: app } ]
+            """, app=origin.address) as gate, gate.connect() as c:
+        c.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_message(c).status == 200
+        os.kill(gate.worker_pid, signal.SIGSTOP)
+        c.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        idle[0].sock.shutdown(socket.SHUT_RDWR)
+        os.kill(gate.worker_pid, signal.SIGCONT)
+        assert read_message(c).json["start"] == "POST /2 HTTP/1.1"
+        assert origin.connections == 2
 
 
 def test_pipelined_requests_are_answered_in_order(gate):
