@@ -32,7 +32,7 @@
 struct options {
     unsigned gateways, grow_to, deaths; /* the last two at half time */
     uint32_t keys, burst;
-    double   rate, load, seconds, zipf_s, skew, latency_us, jitter, late, surge;
+    double   rate, load, seconds, zipf_s, skew, latency_us, jitter, late, surge, affine;
     uint64_t seed, table_kib;
     bool     is_exact;
 };
@@ -109,10 +109,12 @@ static uint64_t one_way_ns(struct fleet *f)
     return (uint64_t)(f->opt.latency_us * 500 * (1 + f->opt.jitter * (2 * uniform(f) - 1)));
 }
 
-static uint32_t pick_gateway(struct fleet *f)
+static uint32_t pick_gateway(struct fleet *f, uint32_t key)
 {
-    for (;;) {
-        uint32_t g = uniform(f) < f->opt.skew ? 0 : random_below(&f->random, f->most_live);
+    uint32_t own = (uint32_t)(key * (uint64_t)2654435761 % f->most_live);
+    for (bool is_own = uniform(f) < f->opt.affine;; is_own = false) {
+        bool     is_first = uniform(f) < f->opt.skew;
+        uint32_t g = is_own ? own : is_first ? 0 : random_below(&f->random, f->most_live);
         if (f->gateways[g].table) return g;
     }
 }
@@ -194,7 +196,7 @@ static void decided(struct fleet *f, uint32_t key, bool is_admitted, bool would_
 static void request(struct fleet *f)
 {
     uint32_t            key = (uint32_t)zipf_next(&f->zipf, &f->random) - 1;
-    uint32_t            g = pick_gateway(f);
+    uint32_t            g = pick_gateway(f, key);
     struct key_state   *k = &f->keys[key];
     struct lease_answer ideal = bucket_ask(&k->ideal_tat, &f->rule, 1, f->now_ns);
     struct lease_take take = lease_take(f->gateways[g].table, name_of(&key), &f->terms, f->now_ns);
@@ -318,7 +320,7 @@ static void know_gateways(struct fleet *f)
 {
     f->terms.gateways = f->live;
     uint32_t lease = lease_size_max(&f->terms);
-    if (f->terms.is_exact) lease = 0;
+    if (f->terms.is_exact || lease < 2) lease = 0;
     if (lease > f->most_lease) f->most_lease = lease;
 }
 
@@ -446,25 +448,16 @@ static bool report(const struct fleet *f)
 /* ---- options ---- */
 
 static const struct option names[] = {
-    { "gateways", required_argument, NULL, 'g' },
-    { "keys", required_argument, NULL, 'k' },
-    { "rate", required_argument, NULL, 'r' },
-    { "burst", required_argument, NULL, 'b' },
-    { "load", required_argument, NULL, 'l' },
-    { "seconds", required_argument, NULL, 's' },
-    { "zipf", required_argument, NULL, 'z' },
-    { "seed", required_argument, NULL, 'S' },
-    { "skew", required_argument, NULL, 'w' },
-    { "latency", required_argument, NULL, 'L' },
-    { "jitter", required_argument, NULL, 'j' },
-    { "late", required_argument, NULL, 'o' },
-    { "table", required_argument, NULL, 't' },
-    { "grow-to", required_argument, NULL, 'G' },
-    { "deaths", required_argument, NULL, 'd' },
-    { "exact", no_argument, NULL, 'x' },
-    { "surge", required_argument, NULL, 'u' },
-    { "help", no_argument, NULL, 'h' },
-    { NULL, 0, NULL, 0 },
+    { "gateways", required_argument, NULL, 'g' }, { "keys", required_argument, NULL, 'k' },
+    { "rate", required_argument, NULL, 'r' },     { "burst", required_argument, NULL, 'b' },
+    { "load", required_argument, NULL, 'l' },     { "seconds", required_argument, NULL, 's' },
+    { "zipf", required_argument, NULL, 'z' },     { "seed", required_argument, NULL, 'S' },
+    { "skew", required_argument, NULL, 'w' },     { "latency", required_argument, NULL, 'L' },
+    { "jitter", required_argument, NULL, 'j' },   { "late", required_argument, NULL, 'o' },
+    { "table", required_argument, NULL, 't' },    { "grow-to", required_argument, NULL, 'G' },
+    { "deaths", required_argument, NULL, 'd' },   { "exact", no_argument, NULL, 'x' },
+    { "affine", required_argument, NULL, 'a' },   { "surge", required_argument, NULL, 'u' },
+    { "help", no_argument, NULL, 'h' },           { NULL, 0, NULL, 0 },
 };
 
 static const char usage[] =
@@ -476,6 +469,7 @@ static const char usage[] =
     "  --exact           a call a request, no leases\n"
     "  --latency US      500       there and back    --jitter F  0.4: 300 to 700\n"
     "  --skew F          0         this share goes to one gateway\n"
+    "  --affine F        0         this share goes to a gateway that the key chooses\n"
     "  --deaths N        0         so many die at half time, with all that they hold\n"
     "  --grow-to N       0         from half time on there are so many\n"
     "  --surge F         1         the load grows so many times at half time\n"
@@ -511,6 +505,7 @@ static void set_option(struct options *o, int which, const char *text)
     case 't': o->table_kib = whole; break;
     case 'G': o->grow_to = whole; break;
     case 'u': o->surge = number; break;
+    case 'a': o->affine = number; break;
     case 'd': o->deaths = whole; break;
     case 'x': o->is_exact = true; break;
     default: fputs(usage, which == 'h' ? stdout : stderr); exit(which != 'h');
