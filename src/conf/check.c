@@ -21,11 +21,12 @@ static const char *quoted(struct conf_parser *p, struct slice text)
     return conf_quote(&p->report->arena, text);
 }
 
-/* "line 7", or "other.yaml:7". */
+/* "line 7", or "other.yaml:7"; of what stands in no file, where it comes from. */
 static const char *place(struct conf_parser *p, const struct conf_place *there,
                          const struct conf_place *here)
 {
     bool is_same = strcmp(there->file, here->file) == 0;
+    if (!there->line) return there->file;
     return arena_printf(&p->report->arena, "%s%s%u", is_same ? "line " : there->file,
                         is_same ? "" : ":", there->line)
         .data;
@@ -187,17 +188,10 @@ void conf_check_redis(struct conf_parser *p, void *base, const struct conf_place
 
 /* ---- names ---- */
 
-/* One kind of things that rows name. */
-struct name_kind {
-    unsigned    flag;
-    const char *what;
-    struct map  names;
-};
-
 enum { HINT_NAMES_MAX = 10000 };
 
 /* The name that was meant. Looks no further once nobody will read it. */
-static struct slice hint_of(struct conf_parser *p, const struct name_kind *kind,
+static struct slice hint_of(struct conf_parser *p, const struct conf_names *kind,
                             struct slice wanted)
 {
     struct nearest near;
@@ -206,42 +200,42 @@ static struct slice hint_of(struct conf_parser *p, const struct name_kind *kind,
     nearest_init(&near, wanted);
     if (p->report->error_count >= CONF_PROBLEMS_MAX) return (struct slice){ 0 };
     for (size_t cursor = 0, tries = 0;
-         tries < HINT_NAMES_MAX && map_next(&kind->names, &cursor, &name, &value); tries++)
+         tries < HINT_NAMES_MAX && map_next(&kind->map, &cursor, &name, &value); tries++)
         nearest_try(&near, name);
     return nearest_hint(&near, &p->report->arena);
 }
 
-static void resolve(struct conf_parser *p, const struct name_kind *kind,
+static void resolve(struct conf_parser *p, const struct conf_names *kind,
                     const struct conf_mention *m)
 {
-    if (!(m->row->flags & kind->flag) || map_get(&kind->names, m->name)) return;
+    if (!(m->row->flags & kind->flag) || map_get(&kind->map, m->name)) return;
     conf_report_error(p->report, &m->at, hint_of(p, kind, m->name), "`%s`: there is no %s %s",
                       m->row->key, kind->what, quoted(p, m->name));
 }
 
-static void check_mentions(struct conf_parser *p)
+static void check_mentions(struct conf_parser *p, const struct conf_index *x)
+{
+    for (size_t k = 0; k < CONF_NAME_KINDS; k++)
+        for (size_t i = 0; i < p->mention_count; i++) resolve(p, &x->names[k], &p->mentions[i]);
+}
+
+static void index_names(struct conf_parser *p, struct conf_index *x)
 {
     struct settings *s = p->settings;
-    struct name_kind kinds[] = {
-        { .flag = CONF_UPSTREAM, .what = "upstream" },
-        { .flag = CONF_LISTENER, .what = "listener" },
-        { .flag = CONF_RATE_LIMIT, .what = "rate limit" },
-        { .flag = CONF_CONCURRENCY_LIMIT, .what = "concurrency limit" },
-    };
-    enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
-    for (size_t k = 0; k < KIND_COUNT; k++) map_init(&kinds[k].names);
+    x->names[0] = (struct conf_names){ .flag = CONF_UPSTREAM, .what = "upstream" };
+    x->names[1] = (struct conf_names){ .flag = CONF_LISTENER, .what = "listener" };
+    x->names[2] = (struct conf_names){ .flag = CONF_RATE_LIMIT, .what = "rate limit" };
+    x->names[3] =
+        (struct conf_names){ .flag = CONF_CONCURRENCY_LIMIT, .what = "concurrency limit" };
+    for (size_t k = 0; k < CONF_NAME_KINDS; k++) map_init(&x->names[k].map);
     for (size_t i = 0; i < s->upstream_count; i++)
-        map_put(&kinds[0].names, s->upstreams[i].name, &s->upstreams[i]);
+        map_put(&x->names[0].map, s->upstreams[i].name, &s->upstreams[i]);
     for (size_t i = 0; i < s->listener_count; i++)
-        map_put(&kinds[1].names, s->listeners[i].name, &s->listeners[i]);
+        map_put(&x->names[1].map, s->listeners[i].name, &s->listeners[i]);
     for (size_t i = 0; i < s->rate_limit_count; i++)
-        map_put(&kinds[2].names, s->rate_limits[i].name, &s->rate_limits[i]);
+        map_put(&x->names[2].map, s->rate_limits[i].name, &s->rate_limits[i]);
     for (size_t i = 0; i < s->concurrency_limit_count; i++)
-        map_put(&kinds[3].names, s->concurrency_limits[i].name, &s->concurrency_limits[i]);
-    for (size_t k = 0; k < KIND_COUNT; k++) {
-        for (size_t i = 0; i < p->mention_count; i++) resolve(p, &kinds[k], &p->mentions[i]);
-        map_reset(&kinds[k].names);
-    }
+        map_put(&x->names[3].map, s->concurrency_limits[i].name, &s->concurrency_limits[i]);
 }
 
 /* ---- listeners ---- */
@@ -318,6 +312,14 @@ static void check_servers(struct conf_parser *p, const struct upstream_settings 
 
 /* ---- routes ---- */
 
+static void report_name(struct conf_parser *p, const struct route_settings *route,
+                        const struct route_settings *first)
+{
+    conf_report_add(p->report, CONF_ERROR, &route->at,
+                    "the name %s is already that of the route in %s", quoted(p, route->name),
+                    place(p, &first->at, &route->at));
+}
+
 /* One name from what a route matches: "herald.lol/api/", "default". */
 static struct slice made_name(struct conf_parser *p, const struct match_settings *m)
 {
@@ -350,10 +352,7 @@ void conf_name_routes(struct conf_parser *p)
         if (!route->name.data) continue;
         const struct route_settings *first = map_put(&given, route->name, route);
         map_put(&names, route->name, (void *)(uintptr_t)1);
-        if (first)
-            conf_report_add(p->report, CONF_ERROR, &route->at,
-                            "the name %s is already that of the route in %s",
-                            quoted(p, route->name), place(p, &first->at, &route->at));
+        if (first) report_name(p, route, first);
     }
     for (size_t i = 0; i < s->route_count; i++)
         if (!s->routes[i].name.data)
@@ -362,44 +361,64 @@ void conf_name_routes(struct conf_parser *p)
     map_reset(&names);
 }
 
-/* The conditions as a text, with this host alone. */
+/* The conditions as a text, with this host alone. `/` is every path. */
 static struct slice match_key(struct conf_parser *p, const struct match_settings *m,
                               struct slice *host)
 {
     struct match_settings one = *m;
     struct buffer         text = BUFFER_INIT;
     one.hosts = (struct text_list){ host, host ? 1 : 0 };
+    if (slice_eq(one.path, S("/"))) one.path = (struct slice){ 0 };
     conf_write(&conf_match_section, 0, &one, &text);
     struct slice key = arena_copy(p->arena, buffer_slice(&text));
     buffer_reset(&text);
     return key;
 }
 
-static void check_twin(struct conf_parser *p, struct map *seen, struct route_settings *route,
-                       struct slice *host)
+/* A key for each of its hosts. */
+static struct text_list match_keys(struct conf_parser *p, const struct match_settings *m)
 {
-    struct slice                 key = match_key(p, &route->match, host);
-    const struct route_settings *first = map_get(seen, key);
-    if (!first) map_put(seen, key, route);
-    if (!first || first == route) return;
+    size_t           count = m->hosts.count ? m->hosts.count : 1;
+    struct text_list keys = { arena_alloc(p->arena, count * sizeof(*keys.items)), count };
+    for (size_t i = 0; i < count; i++)
+        keys.items[i] = match_key(p, m, m->hosts.count ? &m->hosts.items[i] : NULL);
+    return keys;
+}
+
+static void check_twin(struct conf_parser *p, const struct route_settings *first,
+                       const struct route_settings *route, const struct slice *host)
+{
+    if (!first) return;
     conf_report_add(p->report, CONF_ERROR, &route->at,
                     "this route matches just what the route in %s does%s%s",
                     place(p, &first->at, &route->at), host ? ", for the host " : "",
                     host ? quoted(p, *host) : "");
 }
 
-static void check_routes(struct conf_parser *p)
+static void check_twins(struct conf_parser *p, const struct map *matches,
+                        const struct route_settings *route, const struct text_list *keys)
+{
+    const struct text_list *hosts = &route->match.hosts;
+    for (size_t i = 0; i < keys->count; i++)
+        check_twin(p, map_get(matches, keys->items[i]), route,
+                   hosts->count ? &hosts->items[i] : NULL);
+}
+
+static void put_matches(struct map *matches, struct route_settings *route,
+                        const struct text_list *keys)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        if (!map_get(matches, keys->items[i])) map_put(matches, keys->items[i], route);
+}
+
+static void check_routes(struct conf_parser *p, struct conf_index *x)
 {
     const struct settings *s = p->settings;
-    struct map             seen;
-    map_init(&seen);
     for (size_t i = 0; i < s->route_count; i++) {
-        struct route_settings *route = &s->routes[i];
-        struct text_list      *hosts = &route->match.hosts;
-        if (!hosts->count) check_twin(p, &seen, route, NULL);
-        for (size_t k = 0; k < hosts->count; k++) check_twin(p, &seen, route, &hosts->items[k]);
+        struct text_list keys = match_keys(p, &s->routes[i].match);
+        check_twins(p, &x->matches, &s->routes[i], &keys);
+        put_matches(&x->matches, &s->routes[i], &keys);
     }
-    map_reset(&seen);
 }
 
 static void check_stores(struct conf_parser *p)
@@ -410,13 +429,56 @@ static void check_stores(struct conf_parser *p)
             fault(p, &s->rate_limits[i].at, "`store: redis` needs `stores: { redis: URL }`");
 }
 
+/* ---- the whole ---- */
+
 void conf_check_all(struct conf_parser *p)
 {
-    check_mentions(p);
+    struct conf_index x;
+    index_names(p, &x);
+    map_init(&x.matches);
+    map_init(&x.routes);
+    check_mentions(p, &x);
     check_stores(p);
     check_listeners(p);
     for (size_t i = 0; i < p->settings->upstream_count; i++)
         check_servers(p, &p->settings->upstreams[i]);
     /* A condition that could not be read would make routes look alike. */
-    if (!p->report->error_count) check_routes(p);
+    if (!p->report->error_count) check_routes(p, &x);
+    conf_index_reset(&x);
+}
+
+void conf_index_init(struct conf_parser *p, struct conf_index *x)
+{
+    const struct settings *s = p->settings;
+    index_names(p, x);
+    map_init(&x->matches);
+    map_init(&x->routes);
+    check_routes(p, x);
+    for (size_t i = 0; i < s->route_count; i++)
+        map_put(&x->routes, s->routes[i].name, &s->routes[i]);
+}
+
+void conf_index_reset(struct conf_index *x)
+{
+    for (size_t k = 0; k < CONF_NAME_KINDS; k++) map_reset(&x->names[k].map);
+    map_reset(&x->matches);
+    map_reset(&x->routes);
+}
+
+void conf_check_more(struct conf_parser *p, struct conf_index *x, struct upstream_settings *u,
+                     struct route_settings *route)
+{
+    const struct route_settings *first = map_get(&x->routes, route->name);
+    struct text_list             keys = match_keys(p, &route->match);
+    map_put(&x->names[0].map, u->name, u);
+    check_mentions(p, x);
+    check_servers(p, u);
+    if (first) report_name(p, route, first);
+    if (!p->report->error_count) check_twins(p, &x->matches, route, &keys);
+    if (p->report->error_count) {
+        map_remove(&x->names[0].map, u->name);
+        return;
+    }
+    map_put(&x->routes, route->name, route);
+    put_matches(&x->matches, route, &keys);
 }

@@ -26,5 +26,29 @@ void conf_check_limits(struct conf_parser *p, void *base, const struct conf_plac
 
 /* The whole, once all sections are read. */
 void conf_check_all(struct conf_parser *p);
+
+enum { CONF_NAME_KINDS = 4 };
+
+/* One kind of things that rows name. */
+struct conf_names {
+    unsigned    flag; /* of enum conf_flags */
+    const char *what;
+    struct map  map;
+};
+
+/* What is there, to check against. */
+struct conf_index {
+    struct conf_names names[CONF_NAME_KINDS]; /* upstreams, listeners, limits */
+    struct map        matches;                /* -> the route that has it */
+    struct map        routes;                 /* by name */
+};
+
+/* All that the settings have. */
+void conf_index_init(struct conf_parser *p, struct conf_index *x);
+void conf_index_reset(struct conf_index *x);
+/* One more upstream and a route, with what was mentioned since p->mention_count was 0. Without an
+ * error they are there from now on. */
+void conf_check_more(struct conf_parser *p, struct conf_index *x, struct upstream_settings *u,
+                     struct route_settings *route);
 /* Gives names to the routes that have none; unique ones. */
 void conf_name_routes(struct conf_parser *p);

@@ -46,7 +46,7 @@ static const char preamble[] =
 
 bool conf_row_is_shown(const struct conf_row *row)
 {
-    return row->shape != CONF_LATER;
+    return row->shape != CONF_LATER && !(row->flags & CONF_HIDDEN);
 }
 
 static bool is_listed(const struct conf_section_list *list, const struct conf_section *section)

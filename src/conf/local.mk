@@ -7,6 +7,7 @@ src_libwharfgate_a_SOURCES += \
 	src/conf/include.c src/conf/include.h \
 	src/conf/load.c src/conf/load.h \
 	src/conf/nearest.c src/conf/nearest.h \
+	src/conf/part.c src/conf/part.h \
 	src/conf/reader.c \
 	src/conf/report.c src/conf/report.h \
 	src/conf/scan.c src/conf/scan.h \

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "conf/emit.h"
 #include "conf/nearest.h"
 #include "conf/types.h"
 
@@ -331,12 +332,13 @@ static const struct conf_pair *find_pair(const struct conf_node *n, const char *
     return NULL;
 }
 
-static bool knows_key(const struct conf_section *section, unsigned only, struct slice key,
-                      struct nearest *near)
+static bool knows_key(const struct conf_parser *p, const struct conf_section *section,
+                      unsigned only, struct slice key, struct nearest *near)
 {
     struct conf_row_walk w;
     conf_rows(&w, section, only);
     while (conf_next_row(&w)) {
+        if (w.row->flags & CONF_HIDDEN && !p->is_own) continue;
         if (slice_eq(key, slice_of(w.row->key))) return true;
         if (near && w.row->shape != CONF_LATER) nearest_try(near, slice_of(w.row->key));
     }
@@ -355,11 +357,12 @@ static void check_keys(struct conf_parser *p, const struct conf_section *section
     for (uint32_t i = 0; i < n->count; i++) {
         const struct conf_node *key = n->pairs[i].key;
         struct nearest          near;
-        if (knows_key(section, only, key->text, NULL) || is_extension(section, key->text)) continue;
+        if (knows_key(p, section, only, key->text, NULL) || is_extension(section, key->text))
+            continue;
         nearest_init(&near, key->text);
-        knows_key(section, only, key->text, &near);
+        knows_key(p, section, only, key->text, &near);
         const char *quoted = conf_quote(&p->report->arena, key->text);
-        if (only && knows_key(section, 0, key->text, NULL))
+        if (only && knows_key(p, section, 0, key->text, NULL))
             conf_report_error(p->report, &key->at, (struct slice){ 0 },
                               "%s is the same for all routes; it belongs to the top level", quoted);
         else
@@ -381,7 +384,7 @@ static void check_required(struct conf_parser *p, const struct conf_section *sec
             conf_report_add(p->report, CONF_ERROR, at, "%s needs `%s`", section->what, w.row->key);
         if (!(w.row->flags & CONF_ONE_OF)) continue;
         given += is_given;
-        if (w.row->shape == CONF_LATER) continue;
+        if (!conf_row_is_shown(w.row)) continue;
         buffer_printf(&names, "%s`%s`", names.len ? ", " : "", w.row->key);
     }
     if (names.len && given != 1)

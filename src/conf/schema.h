@@ -53,6 +53,7 @@ enum conf_flags {
     CONF_LISTENER = 1024,
     CONF_RATE_LIMIT = 2048,
     CONF_CONCURRENCY_LIMIT = 4096,
+    CONF_HIDDEN = 8192, /* only for parts of our own making (part.h); files do not have it */
     CONF_REFERENCE = CONF_UPSTREAM | CONF_LISTENER | CONF_RATE_LIMIT | CONF_CONCURRENCY_LIMIT,
 };
 
@@ -134,6 +135,7 @@ struct conf_parser {
     size_t                    mention_capacity;
     const char               *file; /* the last file of a place, and the settings' copy of it */
     const char               *file_copy;
+    bool                      is_own; /* what is read is a part of our own making */
 };
 
 /* Defaults of a struct, which is zero. */

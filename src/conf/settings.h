@@ -185,6 +185,7 @@ struct docker_settings {
     struct slice      project; /* compose project; unset: any */
     uint16_t          port;    /* 0: the only one that is exposed */
     struct slice      network; /* unset: see docs/design/docker.md */
+    struct slice      group;   /* instead of service and label: docker_container.group */
 };
 
 struct upstream_settings {
@@ -348,10 +349,11 @@ struct docker_daemon_settings {
     struct conf_place at;
     struct slice      endpoint;      /* unix:///path, tcp://host:port */
     struct slice      ca, cert, key; /* paths; of tcp:// with TLS */
-    struct slice      network;  /* that containers are reached over, where they are in several */
-    uint64_t          refresh;  /* a whole list so often */
-    uint64_t          drain;    /* how long a container may take to end after `kill` */
-    struct slice      snapshot; /* path, or unset */
+    struct slice      network;     /* that containers are reached over, where they are in several */
+    uint64_t          refresh;     /* a whole list so often */
+    uint64_t          drain;       /* how long a container may take to end after `kill` */
+    struct slice      snapshot;    /* path, or unset */
+    uint64_t          keep_routes; /* of labels, after the last container ended */
 };
 
 struct discovery_settings {

@@ -337,13 +337,16 @@ static bool is_name_char(char c)
            c == '-' || c == '.';
 }
 
+/* Names of our own making have characters that those of a file have not. */
 static bool read_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
                       void *field, struct error *e)
 {
     (void)row;
     (void)e;
     for (size_t i = 0; i < text.len; i++)
-        if (!is_name_char(text.data[i])) return false;
+        if (!is_name_char(text.data[i]) &&
+            !(p->is_own && text.data[i] && strchr(":/#", text.data[i])))
+            return false;
     return text.len > 0 && text.len <= 64 && conf_store_text(p, text, field);
 }
 

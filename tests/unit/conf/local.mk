@@ -9,3 +9,5 @@ check_PROGRAMS += tests/unit/conf/load_test
 tests_unit_conf_load_test_SOURCES = tests/unit/conf/load_test.c
 check_PROGRAMS += tests/unit/conf/value_test
 tests_unit_conf_value_test_SOURCES = tests/unit/conf/value_test.c
+check_PROGRAMS += tests/unit/conf/part_test
+tests_unit_conf_part_test_SOURCES = tests/unit/conf/part_test.c
