@@ -395,6 +395,14 @@ static const struct conf_row docker_rows[] = {
       CONF_FIELD(docker_daemon_settings, drain),
       .preset = "30s",
       .doc = "How long a container that was told to stop may take to end." },
+    { .key = "keep_routes",
+      .type = &conf_duration,
+      .min = 1000,
+      .max = DAY_MS,
+      CONF_FIELD(docker_daemon_settings, keep_routes),
+      .preset = "10m",
+      .doc = "How long a route that containers' labels make is kept, answering 503, after the last "
+             "of them has ended." },
     { .key = "snapshot",
       .type = &conf_path,
       CONF_FIELD(docker_daemon_settings, snapshot),
@@ -409,7 +417,8 @@ const struct conf_section conf_docker_daemon_section = {
     .what = "`docker`",
     .intro =
         "The Docker daemon, or Podman's service, whose containers upstreams name. `true` takes "
-        "all defaults.",
+        "all defaults. A container with the labels `wharfgate.enable=true` and `wharfgate.host` "
+        "makes a route of its own, which is in no file: docs/operations.md has all labels.",
     .example = "discovery:\n"
                "  docker: { endpoint: unix:///var/run/docker.sock }\n",
     .size = sizeof(struct docker_daemon_settings),

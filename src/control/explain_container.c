@@ -5,6 +5,7 @@
 #include "control/explain_parts.h"
 #include "discovery/docker_explain.h"
 #include "discovery/docker_labels.h"
+#include "discovery/docker_route.h"
 #include "upstream/roster.h"
 
 /* ---- the container ---- */
@@ -109,6 +110,27 @@ static void put_container(const struct settings *s, const struct docker_found *f
     buffer_printf(to, "],\"cut\":%s}", c->is_cut ? "true" : "false");
 }
 
+/* ---- its route ---- */
+
+static void put_route(const struct explain_world *w, const struct docker_container *c,
+                      struct buffer *to)
+{
+    struct docker_route_view view;
+    explain_put(to, ",\"no_route\"", slice_of(docker_route_why_none(c)));
+    buffer_puts(to, ",\"route\":");
+    if (!docker_find_route(w->docker, c, &view)) {
+        buffer_puts(to, "null");
+        return;
+    }
+    explain_put(to, "{\"name\"", slice_of(view.name));
+    explain_put(to, ",\"hosts\"", view.hosts);
+    explain_put(to, ",\"path\"", view.path);
+    explain_put(to, ",\"state\"", slice_of(docker_route_state(&view)));
+    explain_put(to, ",\"reason\"", slice_of(view.why_refused));
+    explain_put(to, ",\"warning\"", slice_of(view.clash));
+    buffer_put_char(to, '}');
+}
+
 /* ---- its upstreams ---- */
 
 static const struct upstream *find_upstream(const struct plan *p, struct slice name)
@@ -183,7 +205,10 @@ static void put_upstreams(const struct explain_world *w, const struct docker_fou
     const char            *start = "{\"name\"";
     buffer_puts(to, ",\"upstreams\":[");
     for (size_t i = 0; i < s->upstream_count; i++) {
-        if (!s->upstreams[i].docker) continue;
+        const struct docker_settings *docker = s->upstreams[i].docker;
+        /* Of other containers' routes it is none, and there may be many. */
+        if (!docker || (docker->group.len && !docker_is_member(&found->container, docker)))
+            continue;
         explain_put(to, start, s->upstreams[i].name);
         put_upstream(w, &s->upstreams[i], found, arena, to);
         buffer_put_char(to, '}');
@@ -210,6 +235,7 @@ unsigned explain_container(const struct explain_world *w, const struct explain_r
         return explain_fail(to, 404, "several containers have an id that begins with %.*s",
                             SLICE_ARG(word));
     put_container(w->plan->settings, &found, to);
+    put_route(w, &found.container, to);
     put_upstreams(w, &found, r->arena, to);
     struct docker_status status = docker_status(w->docker);
     buffer_printf(to, ",\"connected\":%s", status.is_connected ? "true" : "false");

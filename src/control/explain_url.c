@@ -190,7 +190,8 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
 static void put_place(const struct route_settings *s, struct buffer *to)
 {
     struct buffer text = BUFFER_INIT;
-    buffer_printf(&text, "%s:%u", s->at.file ? s->at.file : "", s->at.line);
+    buffer_puts(&text, s->at.file ? s->at.file : "");
+    if (s->at.line) buffer_printf(&text, ":%u", s->at.line); /* else no file has it */
     explain_put(to, ",\"at\"", buffer_slice(&text));
     buffer_reset(&text);
 }
@@ -207,6 +208,47 @@ static void put_others(const struct plan *p, const struct route_explanation *x, 
     }
     buffer_printf(to, "],\"left_out\":%zu,\"hit_regex_limit\":%s", x->left_count,
                   x->match.has_hit_limit ? "true" : "false");
+}
+
+struct refusals {
+    struct slice   host;
+    struct buffer *to;
+    const char    *start;
+};
+
+static bool names_host(struct slice hosts, struct slice host)
+{
+    while (hosts.len) {
+        size_t       comma = slice_find(hosts, ',');
+        struct slice one = slice_make(hosts.data, comma);
+        bool         is_suffix =
+            slice_starts_with(one, S("*.")) && slice_ends_with(host, slice_from(one, 1));
+        if (slice_eq(one, host) || is_suffix) return true;
+        hosts = slice_from(hosts, comma < hosts.len ? comma + 1 : comma);
+    }
+    return false;
+}
+
+static void put_refusal(void *arg, const struct docker_route_view *view)
+{
+    struct refusals *r = arg;
+    if (!view->why_refused || !names_host(view->hosts, r->host)) return;
+    explain_put(r->to, r->start, slice_of(view->name));
+    explain_put(r->to, ",\"container\"", slice_of(view->container));
+    explain_put(r->to, ",\"why\"", slice_of(view->why_refused));
+    buffer_put_char(r->to, '}');
+    r->start = ",{\"name\"";
+}
+
+/* Routes of containers' labels that would be of this host and are not there. */
+static void put_refused(const struct explain_world *w, const struct explain_request *r,
+                        struct buffer *to)
+{
+    struct refusals refusals = { r->authority.text, to, "{\"name\"" };
+    buffer_puts(to, ",\"refused\":[");
+    if (w->docker && w->plan->settings->discovery.docker)
+        docker_each_route(w->docker, put_refusal, &refusals);
+    buffer_put_char(to, ']');
 }
 
 /* What an origin of our own answers; `s` is NULL for a listener's only route. */
@@ -271,6 +313,7 @@ static void explain_route(const struct explain_world *w, const struct plan_liste
     struct route_question    q = { p->router, p->settings, &query, router_scratch_new(), r->arena };
     route_explain(&q, &x);
     put_route(w, &x, r, to);
+    put_refused(w, r, to);
     router_scratch_free(q.scratch);
 }
 

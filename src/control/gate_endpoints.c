@@ -127,8 +127,29 @@ void gate_put_upstreams(struct gate *g, struct buffer *to)
     buffer_put_char(to, ']');
 }
 
+/* ---- status of the daemon ---- */
+
+static void put_route(void *arg, const struct docker_route_view *view)
+{
+    struct rows *rows = arg;
+    buffer_printf(rows->to, "%s{\"name\":", rows->separator);
+    buffer_put_json(rows->to, slice_of(view->name));
+    buffer_puts(rows->to, ",\"hosts\":");
+    buffer_put_json(rows->to, view->hosts);
+    buffer_puts(rows->to, ",\"path\":");
+    buffer_put_json(rows->to, view->path);
+    buffer_printf(rows->to, ",\"state\":\"%s\"", docker_route_state(view));
+    put_text(rows->to, "container", view->container);
+    buffer_printf(rows->to, ",\"containers\":%zu", view->container_count);
+    put_text(rows->to, "reason", view->why_refused ? view->why_refused : "");
+    put_text(rows->to, "warning", view->clash ? view->clash : "");
+    buffer_put_char(rows->to, '}');
+    rows->separator = ",";
+}
+
 void gate_put_docker(struct gate *g, struct buffer *to)
 {
+    struct rows rows = { to, "" };
     if (!g->docker) {
         buffer_puts(to, "null");
         return;
@@ -147,9 +168,12 @@ void gate_put_docker(struct gate *g, struct buffer *to)
         buffer_printf(to, ",\"listed\":%.3f", (double)s.listed_us / 1e6);
     else
         buffer_puts(to, ",\"listed\":null");
-    buffer_printf(to, ",\"containers\":%zu,\"events\":%llu,\"lists\":%llu,\"reconnects\":%llu}",
+    buffer_printf(to, ",\"containers\":%zu,\"events\":%llu,\"lists\":%llu,\"reconnects\":%llu",
                   s.container_count, (unsigned long long)s.event_count,
                   (unsigned long long)s.list_count, (unsigned long long)s.reconnect_count);
+    buffer_puts(to, ",\"routes\":[");
+    if (g->current->settings->discovery.docker) docker_each_route(g->docker, put_route, &rows);
+    buffer_puts(to, "]}");
 }
 
 /* ---- metrics of endpoints ---- */

@@ -55,9 +55,10 @@ struct gate {
 
 enum reload_cause {
     RELOAD_START,
-    RELOAD_KEPT,  /* a start, from the files that the process before had */
-    RELOAD_ASKED, /* the configuration's files are read anew */
-    RELOAD_FILES, /* a certificate, key or page changed: the same configuration again */
+    RELOAD_KEPT,   /* a start, from the files that the process before had */
+    RELOAD_ASKED,  /* the configuration's files are read anew */
+    RELOAD_FILES,  /* a certificate, key or page changed: the same configuration again */
+    RELOAD_LABELS, /* containers make other routes: the same configuration again */
 };
 
 /* ---- gate_reload.c ---- */
@@ -105,6 +106,22 @@ bool gate_store_status(const struct limit_store *st, struct redis_watch_status *
 /* ---- gate_limits.c ---- */
 void gate_put_limits(struct gate *g, struct buffer *to);
 void gate_put_limit_metrics(struct gate *g, struct buffer *to);
+
+/* ---- gate_labels.c ---- */
+/* Routes of containers' labels, judged, and added to the settings where they are good. */
+struct label_offer {
+    struct arena      arena;
+    struct conf_part *parts;
+    bool              is_made; /* the configuration has discovery.docker */
+};
+
+/* After gate_prepare_docker(). */
+void gate_offer_labels(struct gate *g, struct settings *s, struct label_offer *o);
+/* The plan with them serves. */
+void gate_settle_labels(struct gate *g, const struct label_offer *o);
+void label_offer_reset(struct label_offer *o);
+/* docker_new()'s on_routes. */
+void gate_take_labels(void *gate);
 
 /* ---- gate_logs.c ---- */
 bool gate_open_logs(struct gate *g, const struct settings *s, struct error *e);

@@ -16,6 +16,7 @@ static const char *const cause_texts[] = {
     [RELOAD_KEPT] = "start with the last good files",
     [RELOAD_ASKED] = "reload",
     [RELOAD_FILES] = "changed files",
+    [RELOAD_LABELS] = "labels of containers",
 };
 
 static bool is_start(enum reload_cause cause)
@@ -89,6 +90,7 @@ static struct settings *load(struct gate *g, enum reload_cause cause, struct sna
 {
     switch (cause) {
     case RELOAD_KEPT:
+    case RELOAD_LABELS:
     case RELOAD_FILES: return load_remembered(g, report);
     case RELOAD_ASKED: return load_present(g, files, report);
     case RELOAD_START: break;
@@ -188,7 +190,7 @@ static void record(struct gate *g, enum reload_cause cause, bool is_ok,
                    const struct conf_report *report)
 {
     struct buffer json = BUFFER_INIT;
-    if (is_start(cause)) return;
+    if (is_start(cause) || (cause == RELOAD_LABELS && is_ok)) return;
     if (is_ok)
         g->reloads.ok_count++;
     else
@@ -248,7 +250,7 @@ static bool take_up(struct gate *g, enum reload_cause cause, struct plan *p,
 }
 
 static struct plan *build(struct gate *g, enum reload_cause cause, struct snapshot *files,
-                          struct conf_report *report)
+                          struct label_offer *labels, struct conf_report *report)
 {
     struct plan_outcome outcome;
     struct settings    *s = load(g, cause, files, report);
@@ -258,6 +260,7 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
         return NULL;
     }
     gate_prepare_docker(g, s);
+    gate_offer_labels(g, s, labels);
     if (!is_start(cause)) conf_report_restart(g->current->settings, s, report);
     g->maker.reads_kept = cause == RELOAD_KEPT;
     /* In another's place a new file that is expired does not replace a good one either. */
@@ -290,17 +293,21 @@ static void log_outcome(struct gate *g, enum reload_cause cause, bool is_ok,
 
 bool gate_reload(struct gate *g, enum reload_cause cause, struct conf_report *report)
 {
-    struct snapshot files;
-    bool            is_ok = false;
+    struct snapshot    files;
+    struct label_offer labels = { .is_made = false };
+    bool               is_ok = false;
     snapshot_init(&files);
     if (cause == RELOAD_ASKED) privileged_prepare(&g->privileged);
-    struct plan *p = build(g, cause, &files, report);
+    struct plan *p = build(g, cause, &files, &labels, report);
     if (p) is_ok = take_up(g, cause, p, report);
+    if (is_ok) gate_settle_labels(g, &labels);
+    label_offer_reset(&labels);
     if (is_ok && !snapshot_is_empty(&files)) snapshot_move(&g->files, &files);
     privileged_commit(&g->privileged, is_ok && cause != RELOAD_KEPT);
     snapshot_reset(&files);
     record(g, cause, is_ok, report);
-    print_report(g, report);
+    /* Its warnings are known from when it was loaded first. */
+    if (cause != RELOAD_LABELS || !is_ok) print_report(g, report);
     log_outcome(g, cause, is_ok, report);
     return is_ok;
 }

@@ -258,7 +258,7 @@ void gate_prepare_docker(struct gate *g, const struct settings *s)
 {
     if (!s->discovery.docker || g->docker) return;
     if (!g->http) g->http = http_client_new(g->loop);
-    g->docker = docker_new(g->loop, g->http, s->discovery.docker);
+    g->docker = docker_new(g->loop, g->http, s->discovery.docker, gate_take_labels, g);
 }
 
 void gate_configure_docker(struct gate *g, const struct settings *s)

@@ -15,6 +15,7 @@ src_libwharfgate_a_SOURCES += \
 	src/control/gate_admin.c \
 	src/control/gate_endpoints.c \
 	src/control/gate_limits.c \
+	src/control/gate_labels.c \
 	src/control/gate_logs.c \
 	src/control/gate_metrics.c \
 	src/control/gate_reload.c \

@@ -310,7 +310,8 @@ static void take_settings(struct docker *d, const struct docker_daemon_settings 
 }
 
 struct docker *docker_new(struct loop *l, struct http_client *http,
-                          const struct docker_daemon_settings *s)
+                          const struct docker_daemon_settings *s, void (*on_routes)(void *arg),
+                          void                                *arg)
 {
     struct docker *d = mem_zalloc(sizeof(*d));
     d->loop = l;
@@ -321,6 +322,14 @@ struct docker *docker_new(struct loop *l, struct http_client *http,
     docker_known_init(&d->known);
     docker_ask_init(&d->ask);
     list_init(&d->follows);
+    docker_groups_init(&d->routes, l->log);
+    d->routes.hold_ms = d->settings.keep_routes;
+    d->on_routes = on_routes;
+    d->on_routes_arg = arg;
+    arena_init(&d->remarked_arena, NULL);
+    map_init(&d->remarked);
+    deadline_init(&d->route_deadline, docker_run_routes);
+    docker_seed_routes(d);
     job_init(&d->tell, docker_run_tell);
     deadline_init(&d->retry, run_retry);
     deadline_init(&d->relist, run_relist);
@@ -345,6 +354,7 @@ void docker_configure(struct docker *d, const struct docker_daemon_settings *s)
 {
     cancel_calls(d);
     take_settings(d, s);
+    d->routes.hold_ms = d->settings.keep_routes;
     d->state = DOCKER_AWAY;
     d->retry_ms = DOCKER_RETRY_MIN_MS;
     run_retry(&d->retry);
@@ -358,7 +368,11 @@ void docker_free(struct docker *d)
     deadline_remove(&d->relist);
     deadline_remove(&d->refresh);
     deadline_remove(&d->drain);
+    deadline_remove(&d->route_deadline);
     job_cancel(&d->tell);
+    docker_groups_reset(&d->routes);
+    map_reset(&d->remarked);
+    arena_reset(&d->remarked_arena);
     docker_known_reset(&d->known);
     buffer_reset(&d->list_body);
     buffer_reset(&d->event_line);

@@ -43,7 +43,7 @@ void docker_choose_found(const struct docker *d, const struct docker_found *foun
                          const struct docker_settings *upstream, struct arena *arena,
                          struct docker_choice *choice)
 {
-    struct docker_surroundings around = { d->self, d->settings.network };
+    struct docker_surroundings around = { d->self, d->settings.network, &d->routes.refused };
     docker_choose(&found->container, found->is_killed, upstream, &around, arena, choice);
 }
 
@@ -72,8 +72,7 @@ struct slice docker_why_no_member(const struct docker_container *c,
         why = differs(c, S("com.docker.compose.project"), "compose project", upstream->project,
                       arena);
     if (why.len) return why;
-    if (slice_eq_nocase(docker_label_value(c, S("com.docker.compose.oneoff")), S("true")))
-        return S("it is a one-off container (docker compose run)");
+    if (docker_is_oneoff(c)) return S("it is a one-off container (docker compose run)");
     return arena_printf(arena, "it does not have the label %.*s", SLICE_ARG(upstream->label));
 }
 

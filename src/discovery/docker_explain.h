@@ -23,5 +23,8 @@ void docker_choose_found(const struct docker *d, const struct docker_found *foun
 /* Why its labels do not make it a replica of the upstream; empty: they do. */
 struct slice docker_why_no_member(const struct docker_container *c,
                                   const struct docker_settings *upstream, struct arena *arena);
-const char  *docker_state_name(enum docker_state s);
-const char  *docker_health_name(enum docker_health h);
+/* The route that its labels make; why_refused is of its own labels. False: there is none. */
+bool        docker_find_route(const struct docker *d, const struct docker_container *c,
+                              struct docker_route_view *view);
+const char *docker_state_name(enum docker_state s);
+const char *docker_health_name(enum docker_health h);

@@ -66,7 +66,7 @@ static const struct docker_container *find_self(struct docker_container *const *
 static void choose(struct docker_follow *f, struct docker_member *m)
 {
     const struct docker             *d = f->docker;
-    const struct docker_surroundings around = { d->self, d->settings.network };
+    const struct docker_surroundings around = { d->self, d->settings.network, &d->routes.refused };
     struct docker_container          c;
     bool                             is_killed;
     m->is_chosen = true;
@@ -155,12 +155,14 @@ void docker_tell_all(struct docker *d)
     d->self = find_self(d->known.items, d->known.count);
     LIST_EACH (it, &d->follows) look_at_all(container_of(it, struct docker_follow, link));
     docker_tell_again(d);
+    docker_look_at_routes(d);
 }
 
 void docker_tell_of(struct docker *d, const struct docker_container *c, bool is_new)
 {
     if (is_new && !d->self) d->self = find_self(&d->known.items[d->known.count - 1], 1);
     if (c == d->self) docker_tell_again(d); /* whom it shares a network with */
+    if (c->group.len || docker_label_text(c, DOCKER_LABEL_HOST).data) docker_look_at_routes(d);
     LIST_EACH (it, &d->follows) {
         struct docker_follow *f = container_of(it, struct docker_follow, link);
         if (!docker_is_member(c, settings_of(f))) continue;

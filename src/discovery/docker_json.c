@@ -236,15 +236,17 @@ static bool read_name(struct docker_container *c, const json_t *from, struct are
 static bool read_container(struct docker_container *c, const json_t *from, struct arena *arena,
                            struct error *e)
 {
-    json_t      *host;
+    json_t      *host, *created;
     struct slice id, mode;
     *c = (struct docker_container){ 0 };
     if (!json_is_type(from, JSON_OBJECT, "a container", e) || !json_get_text(from, "Id", &id, e) ||
+        !json_get(from, "Created", JSON_INTEGER, &created, e) ||
         !json_get(from, "HostConfig", JSON_OBJECT, &host, e) ||
         !json_get_text(host, "NetworkMode", &mode, e))
         return false;
     if (!id.len) return error_set(e, "a container without Id");
     c->id = keep(arena, id);
+    c->created = json_integer_value(created);
     c->network_mode = keep(arena, mode);
     return read_name(c, from, arena, e) && read_state(c, from, e) &&
            read_labels(c, from, arena, e) && read_networks(c, from, arena, e) &&

@@ -55,7 +55,11 @@ struct docker_container {
     size_t                 network_count;
     uint16_t              *ports; /* exposed TCP ports, private side, sorted, each once */
     size_t                 port_count;
-    bool                   is_cut; /* it has more labels or networks than are read */
+    bool                   is_cut;  /* it has more labels or networks than are read */
+    int64_t                created; /* seconds; 0: not told */
+    /* Set by docker_route_read(): its route's own labels in one text, and the beginning of it that
+     * says whose replica it is: two of one group that disagree differ in the rest. */
+    struct slice route, group; /* empty: it makes none */
 };
 
 /* The value, or { NULL, 0 }; that of an empty label is not NULL. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "discovery/docker_private.h"
+#include "discovery/docker_route.h"
 
 enum { NOTES_MAX = 100000 };
 
@@ -115,8 +116,10 @@ bool docker_known_list(struct docker_known *k, struct slice json, struct error *
     arena_reset(&k->arena);
     k->arena = arena;
     k->count = k->gone_count = k->part_count = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        docker_route_read(&items[i], &k->arena);
         if (!docker_known_find(k, items[i].id)) add(k, &items[i]);
+    }
     k->listed_us = clock_wall_us();
     k->hash = XXH3_64bits(json.data, json.len);
     k->is_from_snapshot = k->has_parts = false;
@@ -214,6 +217,7 @@ static void take_part(struct docker_known *k, struct slice id, struct docker_con
 {
     struct docker_container *known = docker_known_find(k, id);
     struct presence          was = presence_of(k, known);
+    if (c) docker_route_read(c, &k->arena);
     sweep_note(k, id, c);
     if (known) {
         replace(k, known, c);

@@ -11,51 +11,92 @@ enum { PREFIX_LEN = sizeof("wharfgate.") - 1, MISSPELT_PREFIX_MAX = 2 };
 const struct docker_label_row docker_label_rows[DOCKER_LABEL_COUNT] = {
     [DOCKER_LABEL_ENABLE] = { .name = SLICE("wharfgate.enable"),
                               .kind = DOCKER_LABEL_BOOL,
-                              .is_used = true,
                               .expected = "true or false",
-                              .doc = "false: the container is no replica, whatever else fits" },
+                              .doc = "true: it makes a route if it has wharfgate.host; false: it "
+                                     "is no replica, "
+                                     "whatever else fits" },
     [DOCKER_LABEL_PORT] = { .name = SLICE("wharfgate.port"),
                             .kind = DOCKER_LABEL_NUMBER,
                             .min = 1,
                             .max = UINT16_MAX,
-                            .is_used = true,
                             .expected = "a number from 1 to 65535",
                             .doc =
                                 "port inside the container; goes before `port` of the upstream" },
     [DOCKER_LABEL_NETWORK] = { .name = SLICE("wharfgate.network"),
                                .kind = DOCKER_LABEL_TEXT,
-                               .is_used = true,
                                .expected = "the name of a network",
                                .doc = "network that it is reached over, of several that it is in" },
     [DOCKER_LABEL_WEIGHT] = { .name = SLICE("wharfgate.weight"),
                               .kind = DOCKER_LABEL_NUMBER,
                               .min = 1,
                               .max = 1000,
-                              .is_used = true,
                               .expected = "a number from 1 to 1000",
                               .doc =
                                   "share of the requests against that of the others, default 1" },
     [DOCKER_LABEL_BACKUP] = { .name = SLICE("wharfgate.backup"),
                               .kind = DOCKER_LABEL_BOOL,
-                              .is_used = true,
                               .expected = "true or false",
                               .doc = "true: used only while no other replica can be" },
     [DOCKER_LABEL_HOST] = { .name = SLICE("wharfgate.host"),
-                            .kind = DOCKER_LABEL_TEXT,
-                            .expected = "host names",
-                            .doc = "hosts of a route to it; not acted on yet" },
+                            .part = DOCKER_LABEL_OF_ROUTE,
+                            .key = "match.host",
+                            .kind = DOCKER_LABEL_LIST,
+                            .doc = "host names of a route to it, with commas between; with "
+                                   "wharfgate.enable=true" },
     [DOCKER_LABEL_PATH] = { .name = SLICE("wharfgate.path"),
+                            .part = DOCKER_LABEL_OF_ROUTE,
+                            .key = "match.path",
                             .kind = DOCKER_LABEL_TEXT,
-                            .expected = "a path",
-                            .doc = "path of a route to it; not acted on yet" },
+                            .doc = "path of that route, as in `match` of the configuration; "
+                                   "default /" },
     [DOCKER_LABEL_RATE_LIMIT] = { .name = SLICE("wharfgate.rate_limit"),
+                                  .part = DOCKER_LABEL_OF_ROUTE,
+                                  .key = "rate_limit",
+                                  .kind = DOCKER_LABEL_LIST,
+                                  .doc = "rate limit of that route by its name in the "
+                                         "configuration, or several with commas between" },
+    [DOCKER_LABEL_CONCURRENCY_LIMIT] = { .name = SLICE("wharfgate.concurrency_limit"),
+                                         .part = DOCKER_LABEL_OF_ROUTE,
+                                         .key = "concurrency_limit",
+                                         .kind = DOCKER_LABEL_LIST,
+                                         .doc =
+                                             "concurrency limit of that route, in the same way" },
+    [DOCKER_LABEL_MAX_BODY] = { .name = SLICE("wharfgate.max_body"),
+                                .part = DOCKER_LABEL_OF_ROUTE,
+                                .key = "max_body",
+                                .kind = DOCKER_LABEL_TEXT,
+                                .doc = "largest body of a request of that route" },
+    [DOCKER_LABEL_BALANCE] = { .name = SLICE("wharfgate.balance"),
+                               .part = DOCKER_LABEL_OF_UPSTREAM,
+                               .key = "balance",
+                               .kind = DOCKER_LABEL_TEXT,
+                               .doc = "how one of the replicas is chosen" },
+    [DOCKER_LABEL_PROTOCOL] = { .name = SLICE("wharfgate.protocol"),
+                                .part = DOCKER_LABEL_OF_UPSTREAM,
+                                .key = "protocol",
+                                .kind = DOCKER_LABEL_TEXT,
+                                .doc = "h1, or h2 for gRPC" },
+    [DOCKER_LABEL_SLOW_START] = { .name = SLICE("wharfgate.slow_start"),
+                                  .part = DOCKER_LABEL_OF_UPSTREAM,
+                                  .key = "slow_start",
                                   .kind = DOCKER_LABEL_TEXT,
-                                  .expected = "the name of a rate limit",
-                                  .doc = "rate limit of a route to it; not acted on yet" },
+                                  .doc = "how long a new replica takes to get its whole share" },
     [DOCKER_LABEL_HEALTH_PATH] = { .name = SLICE("wharfgate.health.path"),
+                                   .part = DOCKER_LABEL_OF_UPSTREAM,
+                                   .key = "health_check.path",
                                    .kind = DOCKER_LABEL_TEXT,
-                                   .expected = "a path",
-                                   .doc = "path that checks ask for; not acted on yet" },
+                                   .doc = "path that checks of the replicas ask for; any health "
+                                          "label makes them" },
+    [DOCKER_LABEL_HEALTH_INTERVAL] = { .name = SLICE("wharfgate.health.interval"),
+                                       .part = DOCKER_LABEL_OF_UPSTREAM,
+                                       .key = "health_check.interval",
+                                       .kind = DOCKER_LABEL_TEXT,
+                                       .doc = "how often they ask" },
+    [DOCKER_LABEL_HEALTH_TIMEOUT] = { .name = SLICE("wharfgate.health.timeout"),
+                                      .part = DOCKER_LABEL_OF_UPSTREAM,
+                                      .key = "health_check.timeout",
+                                      .kind = DOCKER_LABEL_TEXT,
+                                      .doc = "how long an answer to them may take" },
 };
 
 /* ---- values ---- */
@@ -78,7 +119,8 @@ bool docker_label_fits(const struct docker_label_row *row, struct slice value)
     case DOCKER_LABEL_BOOL:
         return slice_eq_nocase(value, S("true")) || slice_eq_nocase(value, S("false"));
     case DOCKER_LABEL_NUMBER: return number_of(value) >= row->min && number_of(value) <= row->max;
-    case DOCKER_LABEL_TEXT: return value.len > 0;
+    case DOCKER_LABEL_TEXT:
+    case DOCKER_LABEL_LIST: return value.len > 0;
     }
     return false;
 }

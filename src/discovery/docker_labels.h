@@ -16,17 +16,37 @@ enum docker_label_id {
     DOCKER_LABEL_HOST,
     DOCKER_LABEL_PATH,
     DOCKER_LABEL_RATE_LIMIT,
+    DOCKER_LABEL_CONCURRENCY_LIMIT,
+    DOCKER_LABEL_MAX_BODY,
+    DOCKER_LABEL_BALANCE,
+    DOCKER_LABEL_PROTOCOL,
+    DOCKER_LABEL_SLOW_START,
     DOCKER_LABEL_HEALTH_PATH,
+    DOCKER_LABEL_HEALTH_INTERVAL,
+    DOCKER_LABEL_HEALTH_TIMEOUT,
     DOCKER_LABEL_COUNT
 };
 
-enum docker_label_kind { DOCKER_LABEL_BOOL, DOCKER_LABEL_NUMBER, DOCKER_LABEL_TEXT };
+enum docker_label_kind {
+    DOCKER_LABEL_BOOL,
+    DOCKER_LABEL_NUMBER,
+    DOCKER_LABEL_TEXT,
+    DOCKER_LABEL_LIST, /* with commas between */
+};
+
+/* What it is of. */
+enum docker_label_part {
+    DOCKER_LABEL_OF_CONTAINER,
+    DOCKER_LABEL_OF_ROUTE,    /* `key` in `routes` of the configuration */
+    DOCKER_LABEL_OF_UPSTREAM, /* `key` in `upstreams` */
+};
 
 struct docker_label_row {
     struct slice           name;
+    enum docker_label_part part;
+    const char            *key; /* "match.path": its tables judge the value; else what follows */
     enum docker_label_kind kind;
     unsigned               min, max; /* of a number */
-    bool                   is_used;  /* else it is known and not acted on yet: not checked */
     const char            *expected; /* "a number from 1 to 65535" */
     const char            *doc;
 };

@@ -93,16 +93,21 @@ static bool fits_label(const struct docker_container *c, struct slice wanted)
     return equals == wanted.len || slice_eq(value, slice_from(wanted, equals + 1));
 }
 
+bool docker_is_oneoff(const struct docker_container *c)
+{
+    return slice_eq_nocase(docker_label_value(c, S("com.docker.compose.oneoff")), S("true"));
+}
+
 bool docker_is_member(const struct docker_container *c, const struct docker_settings *upstream)
 {
+    if (upstream->group.len) return slice_eq(c->group, upstream->group);
     if (!upstream->service.len && !upstream->label.len) return false;
     /* First what most are not: this is asked of each container for each upstream. */
     if (!fits_value(c, S("com.docker.compose.service"), upstream->service) ||
         !fits_value(c, S("com.docker.compose.project"), upstream->project))
         return false;
     if (upstream->label.len && !fits_label(c, upstream->label)) return false;
-    struct slice oneoff = docker_label_value(c, S("com.docker.compose.oneoff"));
-    return !slice_eq_nocase(oneoff, S("true")); /* docker compose run */
+    return !docker_is_oneoff(c);
 }
 
 /* ---- whether it is there ---- */
@@ -127,7 +132,7 @@ static bool fits_row(struct pick *p, enum docker_label_id id)
 {
     const struct docker_label_row *row = &docker_label_rows[id];
     struct slice                   value = docker_label_text(p->container, id);
-    if (!row->is_used || !value.data || docker_label_fits(row, value)) return true;
+    if (row->key || !value.data || docker_label_fits(row, value)) return true;
     return quarantine(p, "label %s=%s: expected %s", row->name.data, quoted(p, value),
                       row->expected);
 }
@@ -147,6 +152,14 @@ static bool labels_fit(struct pick *p)
     for (enum docker_label_id id = 0; id < DOCKER_LABEL_COUNT; id++)
         if (!fits_row(p, id)) return false;
     return true;
+}
+
+/* Of others of its group the labels may be better. */
+static bool is_route_good(struct pick *p)
+{
+    const char *why = p->around->refused ? map_get(p->around->refused, p->container->route) : NULL;
+    if (!p->upstream->group.len || !why) return true;
+    return quarantine(p, "its route is refused: %s", why);
 }
 
 /* ---- network ---- */
@@ -315,7 +328,7 @@ void docker_choose(const struct docker_container *c, bool is_killed,
     *choice = (struct docker_choice){ .weight = 1 };
     if (!docker_is_member(c, upstream)) return;
     choice->is_member = true;
-    if (!is_there(&p) || !is_enabled(&p) || !labels_fit(&p)) return;
+    if (!is_there(&p) || !is_enabled(&p) || !labels_fit(&p) || !is_route_good(&p)) return;
     if (!pick_address(&p) || !pick_port(&p)) return;
     choice->is_usable = true;
     tell_state(&p, is_killed);

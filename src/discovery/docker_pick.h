@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/map.h"
 #include "conf/settings.h"
 #include "discovery/docker_json.h"
 #include "upstream/endpoint.h"
@@ -14,6 +15,7 @@
 struct docker_surroundings {
     const struct docker_container *self;    /* the gateway's own container; NULL: it is in none */
     struct slice                   network; /* discovery.docker.network, or empty */
+    const struct map *refused; /* docker_container.route -> why (char *); may be NULL */
 };
 
 struct docker_choice {
@@ -39,6 +41,8 @@ void docker_choose(const struct docker_container *c, bool is_killed,
                    const struct docker_settings *upstream, const struct docker_surroundings *s,
                    struct arena *arena, struct docker_choice *choice);
 
+/* Was it made by `docker compose run`? */
+bool docker_is_oneoff(const struct docker_container *c);
 /* Do its labels fit the upstream? */
 bool docker_is_member(const struct docker_container *c, const struct docker_settings *upstream);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What docker.c (the connection), docker_lists.c (lists), docker_follow.c (who is told),
- * docker_known.c (what is known of containers), docker_explain.c and docker_snapshot.c share.
+ * docker_known.c (what is known of containers), docker_routes.c (routes of their own),
+ * docker_explain.c and docker_snapshot.c share.
  * Nobody else includes it.
  */
 #pragma once
@@ -9,7 +10,9 @@
 #include "base/map.h"
 #include "conf/types.h"
 #include "discovery/docker.h"
+#include "discovery/docker_groups.h"
 #include "discovery/docker_json.h"
+#include "discovery/docker_labels.h"
 #include "discovery/docker_pick.h"
 
 /* What events said of a container since the list that is known. */
@@ -90,6 +93,15 @@ struct docker {
     uint64_t                        event_count, list_count, reconnect_count;
     uint64_t                        saved_hash;
     bool                            is_unsaved; /* and that was logged */
+    struct docker_groups            routes;
+    void (*on_routes)(void *arg);
+    void           *on_routes_arg;
+    struct deadline route_deadline;
+    bool            is_route_due;   /* soon, by a change */
+    bool            has_routes;     /* were looked at */
+    uint64_t        next_plan_ms;   /* not before, since plans take their time; loop clock */
+    struct arena    remarked_arena; /* of: */
+    struct map      remarked;       /* ids of containers whose labels were remarked on */
 };
 
 /* ---- docker.c ---- */
@@ -120,6 +132,13 @@ void docker_tell_again(struct docker *d);
 void docker_run_tell(struct job *j);
 /* Something is otherwise with this container; `is_new`: nobody has heard of it yet. */
 void docker_tell_of(struct docker *d, const struct docker_container *c, bool is_new);
+
+/* ---- docker_routes.c ---- */
+/* Containers changed that may make a route: soon. */
+void docker_look_at_routes(struct docker *d);
+void docker_run_routes(struct deadline *t);
+/* Those that there were, by the snapshot: their requests wait until it is known whose they are. */
+void docker_seed_routes(struct docker *d);
 
 /* ---- docker_known.c ---- */
 void docker_known_init(struct docker_known *k);

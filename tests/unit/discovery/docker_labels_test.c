@@ -7,9 +7,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "conf/load.h"
 #include "discovery/docker_labels.h"
 #include "discovery/docker_pick.h"
 #include "recorded.h"
@@ -158,8 +160,25 @@ static void hints_at_misspelt_labels(void **state)
         docker_check_labels(&c, note, &noted);
         assert_int_equal(noted.len, 0);
         assert_true(slice_starts_with(label.name, S("wharfgate.")));
-        assert_true(strlen(docker_label_rows[i].doc) && strlen(docker_label_rows[i].expected));
+        assert_true(docker_label_rows[i].key || strlen(docker_label_rows[i].expected));
     }
+}
+
+/* The documentation says of each label what the table does. */
+static void labels_are_documented(void **state)
+{
+    struct buffer text = BUFFER_INIT;
+    struct error  e = { "" };
+    const char   *top = getenv("top_srcdir");
+    (void)state;
+    const char *path = arena_printf(&arena, "%s/docs/operations.md", top ? top : ".").data;
+    if (!conf_reader_direct.read(NULL, path, 1 << 20, &text, &e)) fail_msg("%s", e.text);
+    for (size_t i = 0; i < DOCKER_LABEL_COUNT; i++) {
+        const struct docker_label_row *row = &docker_label_rows[i];
+        struct slice line = arena_printf(&arena, "\n| `%s` | %s |\n", row->name.data, row->doc);
+        if (!memmem(text.data, text.len, line.data, line.len)) fail_msg("no %s", line.data + 1);
+    }
+    buffer_reset(&text);
 }
 
 static int forget(void **state)
@@ -177,6 +196,7 @@ int main(void)
         cmocka_unit_test_teardown(bad_labels_are_quarantined, forget),
         cmocka_unit_test_teardown(labels_are_acted_on, forget),
         cmocka_unit_test_teardown(hints_at_misspelt_labels, forget),
+        cmocka_unit_test_teardown(labels_are_documented, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

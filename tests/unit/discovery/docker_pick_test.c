@@ -235,7 +235,7 @@ static void network_in_order(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct docker_container    c = made_container(rows[i].labels, rows[i].networks, RUNS);
-        struct docker_surroundings around = { rows[i].self, rows[i].network };
+        struct docker_surroundings around = { rows[i].self, rows[i].network, NULL };
         struct docker_choice       choice;
         docker_choose(&c, false, rows[i].upstream, &around, &arena, &choice);
         assert_string_equal(address_of(&choice), rows[i].address);

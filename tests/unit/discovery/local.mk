@@ -19,3 +19,5 @@ tests_unit_discovery_docker_labels_test_SOURCES = tests/unit/discovery/docker_la
 	tests/unit/discovery/recorded.c tests/unit/discovery/recorded.h
 check_PROGRAMS += tests/unit/discovery/docker_explain_test
 tests_unit_discovery_docker_explain_test_SOURCES = tests/unit/discovery/docker_explain_test.c
+check_PROGRAMS += tests/unit/discovery/docker_groups_test
+tests_unit_discovery_docker_groups_test_SOURCES = tests/unit/discovery/docker_groups_test.c
