@@ -20,7 +20,7 @@ enum { ANSWER_S = 30 };
 struct wishes {
     const char *config; /* NULL: the running gateway is asked */
     const char *socket, *method, *client, *word;
-    bool        is_json;
+    bool        is_json, has_docker; /* the latter: of the file */
 };
 
 /* ---- the question ---- */
@@ -89,7 +89,9 @@ static int show(const json_t *root, struct buffer *body, const struct wishes *w)
 {
     struct buffer text = BUFFER_INIT;
     if (w->is_json) return cli_put(STDOUT_FILENO, body, EXIT_OK);
-    if (w->config) buffer_printf(&text, "As %s says, without a running gateway:\n", w->config);
+    if (w->config)
+        buffer_printf(&text, "As %s says, without a running gateway%s:\n", w->config,
+                      w->has_docker ? ", which may have routes of containers' labels as well" : "");
     explain_view_put(&text, root, cli_has_color(STDOUT_FILENO));
     return cli_put(STDOUT_FILENO, &text, EXIT_OK);
 }
@@ -153,9 +155,11 @@ static int explain_file(struct slice query, const struct wishes *w)
     trial_open(&trial, w->config, &report);
     if (trial.plan) {
         struct explain_world world = { trial.plan, NULL, false };
+        struct wishes        own = *w;
         struct buffer        body = BUFFER_INIT;
         unsigned             status = explain_answer(&world, query, &body);
-        code = tell(&body, status, w);
+        own.has_docker = trial.plan->settings->discovery.docker != NULL;
+        code = tell(&body, status, &own);
         buffer_reset(&body);
     } else {
         code = print_errors(&report);
@@ -215,7 +219,8 @@ const struct cli_command cli_explain = {
     .help = "  URL                  http://HOST[:PORT]/PATH?QUERY, https://..., or HOST/PATH\n"
             "  CONTAINER            its name, its id, or the beginning of the id\n"
             "  -c, --config FILE    explains this file; otherwise the gateway that runs with\n"
-            "                       " WG_DEFAULT_CONFIG " is asked\n"
+            "                       " WG_DEFAULT_CONFIG " is asked. Routes of containers'\n"
+            "                       labels are in no file: only that one knows them\n"
             "  --socket PATH        the admin socket of the gateway that is asked\n"
             "  --method M           the request's method (GET)\n"
             "  --header 'N: V'      one of its headers; several may be given\n"

@@ -181,11 +181,19 @@ static void put_others(const struct view *v, const json_t *root)
     double        left = 0;
     size_t        i, width = name_width(others, "name");
     json_t       *other;
-    if (json_array_size(others)) buffer_puts(v->to, "\nWhy not another route:\n");
+    if (json_array_size(others) + json_array_size(json_object_get(root, "refused")))
+        buffer_puts(v->to, "\nWhy not another route:\n");
     json_array_foreach (others, i, other) {
         buffer_puts(v->to, "  ");
         put_padded(v, other, "name", width);
         put_after(v, "  ", other, "why");
+        buffer_put_char(v->to, '\n');
+    }
+    json_array_foreach (json_object_get(root, "refused"), i, other) {
+        buffer_puts(v->to, "  ");
+        put(v, other, "name");
+        put_after(v, " of container ", other, "container");
+        put_after(v, " is refused: ", other, "why");
         buffer_put_char(v->to, '\n');
     }
     if (status_number(root, "left_out", &left) && left > 0)
@@ -265,10 +273,26 @@ static void put_replica(const struct view *v, const json_t *upstream)
     buffer_put_char(v->to, '\n');
 }
 
-static void put_memberships(const struct view *v, const json_t *upstreams)
+static void put_own_route(const struct view *v, const json_t *root)
 {
-    size_t  i;
-    json_t *upstream;
+    const json_t *route = json_object_get(root, "route");
+    if (has(root, "no_route")) put_line(v, "no route", root, "no_route", "");
+    if (!json_is_object(route)) return;
+    put_label(v, "route");
+    put(v, route, "name");
+    put_after(v, ", ", route, "hosts");
+    put_after(v, " ", route, "path");
+    put_after(v, ": ", route, "state");
+    put_after(v, ": ", route, "reason");
+    buffer_put_char(v->to, '\n');
+    if (has(route, "warning")) put_line(v, "", route, "warning", "");
+}
+
+static void put_memberships(const struct view *v, const json_t *root)
+{
+    const json_t *upstreams = json_object_get(root, "upstreams");
+    size_t        i;
+    json_t       *upstream;
     buffer_put_char(v->to, '\n');
     json_array_foreach (upstreams, i, upstream) {
         put_label(v, "upstream");
@@ -282,7 +306,8 @@ static void put_memberships(const struct view *v, const json_t *upstreams)
         put_after(v, ": ", upstream, "reason");
         buffer_put_char(v->to, '\n');
     }
-    if (!i) buffer_puts(v->to, "No upstream has `docker`.\n");
+    if (!i && !json_is_object(json_object_get(root, "route")))
+        buffer_puts(v->to, "No upstream has `docker`.\n");
 }
 
 static void put_container(const struct view *v, const json_t *root)
@@ -300,7 +325,8 @@ static void put_container(const struct view *v, const json_t *root)
     put_labels(v, container);
     if (status_is(container, "cut"))
         buffer_puts(v->to, "It has more labels or networks than are read.\n");
-    put_memberships(v, json_object_get(root, "upstreams"));
+    put_own_route(v, root);
+    put_memberships(v, root);
     if (has(root, "trouble")) put_line(v, "docker", root, "trouble", "");
 }
 

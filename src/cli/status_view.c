@@ -250,6 +250,50 @@ static void put_lines(struct buffer *to, const struct status_view *view,
     buffer_reset(&layout.cell);
 }
 
+/* ---- routes of containers' labels ---- */
+
+enum { TROUBLES_MAX = 5 }; /* where the height is bounded */
+
+static bool has_trouble(const json_t *route)
+{
+    return status_text(route, "reason").len || status_text(route, "warning").len;
+}
+
+static size_t count_troubles(const struct status_view *view, const json_t *root)
+{
+    size_t  i, count = 0;
+    json_t *route;
+    json_array_foreach (json_object_get(json_object_get(root, "docker"), "routes"), i, route)
+        count += has_trouble(route);
+    return view->height && count > TROUBLES_MAX ? TROUBLES_MAX : count;
+}
+
+static void put_trouble(struct buffer *to, const struct status_view *view, const json_t *route)
+{
+    struct slice  reason = status_text(route, "reason");
+    struct buffer text = BUFFER_INIT;
+    size_t        from = to->len;
+    buffer_puts(to, "route ");
+    cells_put(to, status_text(route, "name"));
+    buffer_puts(&text, reason.len ? " is refused: " : ": ");
+    cells_put(&text, reason.len ? reason : status_text(route, "warning"));
+    status_put_styled(to, view->has_color, reason.len ? STYLE_BAD : STYLE_WARNING,
+                      buffer_slice(&text));
+    buffer_reset(&text);
+    end_line(to, from, view);
+}
+
+static void put_troubles(struct buffer *to, const struct status_view *view, const json_t *root)
+{
+    size_t  i, left = count_troubles(view, root);
+    json_t *route;
+    json_array_foreach (json_object_get(json_object_get(root, "docker"), "routes"), i, route) {
+        if (!left || !has_trouble(route)) continue;
+        put_trouble(to, view, route);
+        left--;
+    }
+}
+
 /* Says how many do not fit in a line of its own. */
 static void fit_height(struct status_lines *lines, size_t height)
 {
@@ -269,10 +313,12 @@ void status_view_put(struct buffer *to, const struct status_view *view, const js
                           slice_of(view->note));
     end_line(to, from, view);
     status_lines_init(&lines, root, view->names, view->name_count);
-    fit_height(&lines, view->height);
+    size_t below = count_troubles(view, root);
+    fit_height(&lines, view->height > below ? view->height - below : view->height);
     if (lines.count)
         put_lines(to, view, &lines);
     else
         buffer_puts(to, "no upstreams\n");
+    put_troubles(to, view, root);
     status_lines_reset(&lines);
 }
