@@ -32,7 +32,8 @@ EVENTS = {e["Action"]: e for e in reversed(recorded_events("docker-20.10-events-
 
 
 class Container:
-    """One of the list: the recorded `web-1`, as another one."""
+    """One of the list: the recorded `web-1`, as another one. The lower the number, the older; `labels` that are
+    None are left out."""
 
     def __init__(self, number, service, address, health="", state="running", like="/web-1", labels=()):
         self.id = hashlib.sha256(f"{service} {number}".encode()).hexdigest()
@@ -50,8 +51,10 @@ class Container:
     def listed(self):
         c = copy.deepcopy(self.like)
         c.update(Id=self.id, Names=["/" + self.name], State=self.state, Status=self.status)
+        c["Created"] += self.number
         c["Labels"].update({"com.docker.compose.service": self.service,
                             "com.docker.compose.container-number": str(self.number), **self.labels})
+        c["Labels"] = {name: value for name, value in c["Labels"].items() if value is not None}
         for network in c["NetworkSettings"]["Networks"].values():
             network["IPAddress"] = self.address if self.state in ("running", "paused") else ""
             network["EndpointID"] = self.id[::-1]

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "discovery/docker_pick.h"
+#include "discovery/docker_route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,6 +69,20 @@ static void on_misspelt(void *arg, struct slice label, struct slice meant)
     require(!slice_eq(label, meant));
 }
 
+/* A route's text is read as it was written. */
+static void check_route(struct docker_container *c, struct arena *arena)
+{
+    struct slice values[2];
+    docker_route_read(c, arena);
+    (void)docker_route_why_none(c);
+    if (!c->group.len) return;
+    struct slice     name = docker_route_name(c->group, arena);
+    struct conf_part part = docker_route_part(name, c->group, c->route, arena);
+    require(name.len <= DOCKER_ROUTE_NAME_MAX);
+    require(conf_node_get(part.route, "match") != NULL);
+    require(!docker_route_difference(c->route, c->route, values));
+}
+
 static void check_list(struct docker_container *items, size_t count, struct arena *arena)
 {
     static const struct docker_settings upstreams[] = {
@@ -76,9 +91,10 @@ static void check_list(struct docker_container *items, size_t count, struct aren
         { .label = SLICE("app=x"), .network = SLICE("front") },
     };
     for (size_t i = 0; i < count; i++) {
-        struct docker_surroundings around = { &items[count - 1], S("back") };
+        struct docker_surroundings around = { &items[count - 1], S("back"), NULL };
         struct docker_choice       choice;
         check_container(&items[i]);
+        check_route(&items[i], arena);
         docker_check_labels(&items[i], on_misspelt, NULL);
         for (size_t k = 0; k < sizeof(upstreams) / sizeof(upstreams[0]); k++) {
             docker_choose(&items[i], k == 1, &upstreams[k], &around, arena, &choice);
