@@ -13,7 +13,7 @@
 #include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
 
-enum { TOP_SHOWN = 10 };
+enum { TOP_SHOWN = 10, PART_HEAD_BYTES = 4 };
 
 /* ---- which there are ---- */
 
@@ -76,12 +76,30 @@ static void put_key(struct buffer *to, const struct text_list *parts)
     buffer_put_char(to, ']');
 }
 
-/* A key has its parts one after the other, with NUL between them. */
-static void put_top_key(struct buffer *to, struct limit_top_key *key)
+/* Of a key of several parts each has its length before it, as exchange_key() writes them. */
+static void put_parts(struct buffer *to, struct slice key)
+{
+    const char *between = "";
+    while (key.len >= PART_HEAD_BYTES) {
+        const unsigned char *head = (const unsigned char *)key.data;
+        size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+        key = slice_from(key, PART_HEAD_BYTES);
+        if (len > key.len) len = key.len; /* it was cut */
+        buffer_puts(to, between);
+        buffer_put(to, key.data, len);
+        key = slice_from(key, len);
+        between = " ";
+    }
+}
+
+static void put_top_key(struct buffer *to, const struct limit_top_key *key, bool has_parts)
 {
     struct buffer text = BUFFER_INIT;
-    for (size_t i = 0; i < key->shown; i++)
-        buffer_put_char(&text, key->text[i] ? key->text[i] : ' ');
+    struct slice  shown = slice_make(key->text, key->shown);
+    if (has_parts)
+        put_parts(&text, shown);
+    else
+        buffer_put_slice(&text, shown);
     if (key->shown < key->length) buffer_puts(&text, "...");
     buffer_puts(to, "{\"key\":");
     buffer_put_json(to, buffer_slice(&text));
@@ -90,19 +108,19 @@ static void put_top_key(struct buffer *to, struct limit_top_key *key)
     buffer_reset(&text);
 }
 
-static void put_top(struct buffer *to, const struct rate_limit *l)
+static void put_top(struct buffer *to, const struct rate_limit *l, bool has_parts)
 {
     struct limit_top_key keys[TOP_SHOWN];
     size_t               count = rate_limit_top(l, keys, TOP_SHOWN);
     buffer_puts(to, ",\"top\":[");
     for (size_t i = 0; i < count; i++) {
         if (i) buffer_put_char(to, ',');
-        put_top_key(to, &keys[i]);
+        put_top_key(to, &keys[i], has_parts);
     }
     buffer_put_char(to, ']');
 }
 
-static void put_counts(struct buffer *to, const struct rate_limit *l)
+static void put_counts(struct buffer *to, const struct rate_limit *l, bool has_parts)
 {
     struct rate_limit_counts c = rate_limit_count(l);
     put_number(to, "admitted", c.admitted);
@@ -111,7 +129,7 @@ static void put_counts(struct buffer *to, const struct rate_limit *l)
     put_number(to, "fallbacks", c.fallbacks);
     put_number(to, "evictions", c.evictions);
     put_number(to, "lost_tokens", c.lost_tokens);
-    put_top(to, l);
+    put_top(to, l, has_parts);
 }
 
 /* `l` NULL: no route names it. */
@@ -130,7 +148,7 @@ static void put_rule(struct buffer *to, const struct rate_limit_settings *s,
         put_text(to, "mode", slice_of(limit_remote_mode(rate_limit_remote(l))));
     buffer_printf(to, ",\"delay\":%s,\"dry_run\":%s,\"used\":%s", s->delay ? "true" : "false",
                   s->dry_run ? "true" : "false", l ? "true" : "false");
-    if (l) put_counts(to, l);
+    if (l) put_counts(to, l, s->key.parts.count > 1);
     buffer_put_char(to, '}');
     buffer_reset(&rate);
 }

@@ -38,8 +38,7 @@ static struct rate_limit *make_rate_limit(struct build *b, const struct rate_lim
     put_limit_key(&key, &conf_rate_limit_section, s->name, s);
     if (s->store == STORE_REDIS) buffer_printf(&key, "\n%p", (void *)b->store);
     struct registry_item *item = registry_find(r, REGISTRY_RATE_LIMIT, buffer_slice(&key));
-    struct rate_limit    *made =
-        item ? NULL : rate_limit_new(s, b->store, b->maker->worker_count);
+    struct rate_limit    *made = item ? NULL : rate_limit_new(s, b->store, b->maker->worker_count);
     if (made)
         item =
             registry_add(r, REGISTRY_RATE_LIMIT, buffer_slice(&key), made, free_rate_limit, NULL);
