@@ -126,17 +126,22 @@ bool address_split(struct slice text, struct slice *host, uint16_t *port)
     return true;
 }
 
+void address_unmap(struct address *a)
+{
+    if (a->family != ADDRESS_V6 || memcmp(a->ip, mapped_prefix, sizeof(mapped_prefix)) != 0) return;
+    memmove(a->ip, a->ip + sizeof(mapped_prefix), 4);
+    memset(a->ip + 4, 0, sizeof(mapped_prefix));
+    a->family = ADDRESS_V4;
+    a->scope = 0;
+}
+
 static void from_ip6(struct address *a, const struct sockaddr_in6 *in6)
 {
     a->port = ntohs(in6->sin6_port);
-    if (memcmp(&in6->sin6_addr, mapped_prefix, sizeof(mapped_prefix)) == 0) {
-        a->family = ADDRESS_V4;
-        memcpy(a->ip, (const uint8_t *)&in6->sin6_addr + sizeof(mapped_prefix), 4);
-        return;
-    }
     a->family = ADDRESS_V6;
     a->scope = in6->sin6_scope_id;
     memcpy(a->ip, &in6->sin6_addr, 16);
+    address_unmap(a);
 }
 
 void address_from_sockaddr(struct address *a, const struct sockaddr *sa, socklen_t len)

@@ -31,7 +31,8 @@ enum { ADDRESS_TEXT_MAX = 64 }; /* "[v6%scope]:port" and NUL; a Unix path is cut
 bool address_parse(struct address *a, struct slice text, struct arena *arena, struct error *e);
 /* "host:port" with a name instead of an address? Then host and port are set. */
 bool address_split(struct slice text, struct slice *host, uint16_t *port);
-/* IPv4-mapped IPv6 becomes IPv4. */
+/* IPv4-mapped IPv6 becomes IPv4: rules know one form of an address. */
+void      address_unmap(struct address *a);
 void      address_from_sockaddr(struct address *a, const struct sockaddr *sa, socklen_t len);
 socklen_t address_to_sockaddr(const struct address *a, struct sockaddr_storage *sa);
 bool      address_eq(const struct address *a, const struct address *b);

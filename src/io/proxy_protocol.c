@@ -19,21 +19,11 @@ static enum proxy_status invalid(struct proxy_header *h, const char *reason)
     return PROXY_INVALID;
 }
 
-/* As address_from_sockaddr() does: access rules know one form of an address. */
-static void unmap(struct address *a)
-{
-    static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
-    if (a->family != ADDRESS_V6 || memcmp(a->ip, prefix, sizeof(prefix)) != 0) return;
-    memmove(a->ip, a->ip + sizeof(prefix), 4);
-    memset(a->ip + 4, 0, sizeof(prefix));
-    a->family = ADDRESS_V4;
-}
-
 static enum proxy_status complete(struct proxy_header *h, size_t used)
 {
     h->used = used;
-    unmap(&h->src);
-    unmap(&h->dst);
+    address_unmap(&h->src);
+    address_unmap(&h->dst);
     return PROXY_COMPLETE;
 }
 

@@ -31,6 +31,7 @@ static bool parse_ip(struct slice text, struct address *a)
     if (c.bits != (c.family == ADDRESS_V4 ? 32 : 128)) return false;
     *a = (struct address){ .family = c.family };
     memcpy(a->ip, c.ip, sizeof(a->ip));
+    address_unmap(a);
     return true;
 }
 
