@@ -302,6 +302,18 @@ static void threads_share_one_budget(void **state)
     }
 }
 
+/* One key for so long that threads run at the same time, however busy the machine is: a take
+ * that another one overwrites would be admitted once more. */
+static void threads_lose_no_take(void **state)
+{
+    (void)state;
+    enum { TAKES = 2000000, MOST = 6000000 };
+    struct gcra_rule   rule = gcra_rule_make(1, 1000, MOST - 1);
+    struct gcra_table *t = gcra_table_new(TABLE_BYTES);
+    assert_int_equal(run_threads(t, &rule, 1, TAKES), MOST);
+    gcra_table_free(t);
+}
+
 enum { CROWDED_ROUNDS = 1000, CROWDED_KEYS = 40 };
 
 struct crowd {
@@ -387,6 +399,7 @@ int main(void)
         cmocka_unit_test(expired_keys_make_room_uncounted),
         cmocka_unit_test(a_million_keys_fit_into_64_mib),
         cmocka_unit_test(threads_share_one_budget),
+        cmocka_unit_test(threads_lose_no_take),
         cmocka_unit_test(threads_bring_new_keys_at_once),
         cmocka_unit_test(threads_evict_each_others_keys),
     };
