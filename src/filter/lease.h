@@ -29,8 +29,8 @@
  *       rate x (w + d) + burst + 1 + N leases
  *
  * whatever is evicted, late or lost: lost tokens were debited, so the fleet only
- * admits less. Where rate x d < N (200 a second and gateway, with 5 ms), this is
- * at most rate x w + burst + N leases + N.
+ * admits less. Where rate x d is at most N - 1 (200 a second for each gateway but
+ * one, with 5 ms), this is at most rate x w + burst + N leases + N.
  *
  * What happens to a key:
  *
