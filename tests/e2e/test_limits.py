@@ -84,8 +84,9 @@ def pki(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def keys(cert, pki, tmp_path_factory):
-    with Gate(KEYS, cert=cert[0], key=cert[1], ca=pki.cert,
-              dir=tmp_path_factory.mktemp("sockets")) as gate:
+    sockets = tmp_path_factory.mktemp("sockets")
+    with Gate(KEYS, cert=cert[0], key=cert[1], ca=pki.cert, dir=sockets) as gate:
+        gate.unix = str(sockets / "http.sock")  # the ready file cuts a long one
         yield gate
 
 
@@ -189,7 +190,7 @@ def test_allowed_networks_end_where_they_end(keys):
 
 def test_who_comes_by_a_unix_socket_has_no_address(keys):
     with socket.socket(socket.AF_UNIX) as s:
-        s.connect(keys.ready["listeners"]["local"][0].removeprefix("unix:"))
+        s.connect(keys.unix)
         s.settimeout(PATIENCE)
         for _ in range(2):
             s.sendall(get("/ip").encode())
