@@ -10,6 +10,8 @@
 #include "base/arena.h"
 #include "base/memory.h"
 
+enum { DEPTH_MAX = 6 }; /* of arrays; hiredis has another bound in each version */
+
 struct redis_reader {
     redisReader *reader;
     struct arena arena; /* of the reply that is being read, or was read last */
@@ -51,11 +53,19 @@ typedef size_t item_count;
 typedef int item_count;
 #endif
 
+static unsigned depth(const redisReadTask *t)
+{
+    unsigned n = 1;
+    while ((t = t->parent)) n++;
+    return n;
+}
+
 /* NULL is out of memory to hiredis, and the end: so much is never asked for. */
 static void *on_array(const redisReadTask *t, item_count count)
 {
     struct redis_reader *r = t->privdata;
     if ((uint64_t)count > REDIS_REPLY_ITEMS_MAX - r->count) return NULL;
+    if (depth(t) > DEPTH_MAX) return NULL;
     r->count += (size_t)count;
     struct redis_reply *of = make(t, REDIS_KIND_ARRAY);
     of->items = arena_zalloc(&r->arena, (size_t)count * sizeof(*of->items));

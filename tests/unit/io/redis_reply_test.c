@@ -125,14 +125,18 @@ static void what_is_no_reply(void **state)
     expect_fault(b, "what comes is no reply");
 }
 
+static const char too_large[] = "a reply is larger than any may be";
+
 static void nested_without_end(void **state)
 {
     struct bench *b = *state;
-    for (int i = 0; i < 100; i++) say(b, "*1\r\n");
-    expect_fault(b, "what comes is no reply");
+    assert_int_equal(redis_integer_at(say(b, "*1\r\n:1\r\n"), 0), 1);
+    assert_non_null(say(b, "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"));
+    for (int i = 0; i < 6; i++) assert_null(say(b, "*1\r\n"));
+    assert_null(redis_reader_fault(b->reader));
+    say(b, "*1\r\n");
+    expect_fault(b, too_large);
 }
-
-static const char too_large[] = "a reply is larger than any may be";
 
 static void more_items_than_any_has(void **state)
 {
