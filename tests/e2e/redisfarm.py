@@ -181,10 +181,10 @@ class Farm:
 
 class SentinelFarm(Farm):
     """A master, its replicas, and those who watch them. A master that is silent for
-    `down_after` ms is replaced."""
+    `down_after` ms is replaced; with less, a busy machine is mistaken for a dead master."""
 
-    def __init__(self, replicas=2, sentinels=3, name="gate", down_after=500, password=None,
-                 sentinel_password=None, failover_timeout=2000):
+    def __init__(self, replicas=2, sentinels=3, name="gate", down_after=2000, password=None,
+                 sentinel_password=None, failover_timeout=5000):
         self.name, self.all = name, []
         try:
             self.nodes = [self.add(Redis(password=password))]
@@ -248,17 +248,18 @@ class SentinelFarm(Farm):
                 return node if node.call("ROLE", timeout=1)[0] == "master" else None
         return until(agreed, "a master", seconds)
 
-    def fail_over(self):
-        """While all is well, as for maintenance; returns the new master."""
+    def fail_over(self, leader=0):
+        """While all is well, as for maintenance; returns the new master. The Sentinel that leads
+        names it at once, but says +switch-master only when the other replicas follow it."""
         old = self.master
-        self.sentinels[0].call("SENTINEL", "FAILOVER", self.name)
+        self.sentinels[leader].call("SENTINEL", "FAILOVER", self.name)
         return self.await_master(other_than=old)
 
 
 class ClusterFarm(Farm):
     """Masters that share the slots, each with replicas."""
 
-    def __init__(self, masters=3, replicas=1, password=None, node_timeout=1000):
+    def __init__(self, masters=3, replicas=1, password=None, node_timeout=2000):
         self.password, self.all = password, []
         try:
             for _ in range(masters * (1 + replicas)):

@@ -27,6 +27,7 @@ REDIS_WATCH_HELPERS = tests/unit/control/redis_rig.c tests/unit/control/redis_ri
 	tests/unit/io/redis_talker.c tests/unit/io/redis_talker.h $(CONN_TEST_HELPERS)
 check_PROGRAMS += tests/unit/control/redis_watch_test
 tests_unit_control_redis_watch_test_SOURCES = tests/unit/control/redis_watch_test.c \
+	tests/unit/io/dns_server.c tests/unit/io/dns_server.h \
 	tests/unit/io/redis_server.c tests/unit/io/redis_server.h \
 	tests/unit/io/child.c tests/unit/io/child.h $(REDIS_WATCH_HELPERS)
 check_PROGRAMS += tests/unit/control/redis_follow_test
