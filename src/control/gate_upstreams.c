@@ -90,8 +90,10 @@ static void on_member(struct roster *r, struct member *m, bool is_leaving)
 static void on_state(struct roster *r, struct member *m, enum endpoint_state before)
 {
     enum log_level level = LOG_LEVEL_WARN;
-    bool           is_first = before == ENDPOINT_STATE_COUNT || before == ENDPOINT_UNCHECKED;
-    if (m->state == ENDPOINT_READY || m->state == ENDPOINT_UNCHECKED)
+    bool           is_first = before == ENDPOINT_STATE_COUNT || before == ENDPOINT_UNCHECKED ||
+                    before == ENDPOINT_STARTING;
+    if (m->state == ENDPOINT_READY || m->state == ENDPOINT_UNCHECKED ||
+        m->state == ENDPOINT_STARTING)
         level = is_first ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
     log_line(&keeper_of(r)->gate->log, level, "upstream %s: %s is %s%s%s", r->upstream->name,
              m->endpoint->text, endpoint_state_name(m->state), m->reason[0] ? ": " : "", m->reason);

@@ -25,7 +25,17 @@ enum {
      * came meanwhile has perhaps not been looked at. */
     LATE_MS = 100,
     LATE_MAX = 3,
+    /* Of a replica that does not listen yet, a 32nd of how long that has been. */
+    KNOCK_PART = 32,
+    KNOCK_MIN_MS = 50,
+    KNOCK_MAX_MS = 5000,
+    KNOCK_TIMEOUT_MS = 1000,
+    KNOCK_TOLD_MS = 10000, /* so long, and it is worth a line */
 };
+
+/* Of upstreams without checks, whose sources do not tell whether a new replica listens. */
+static const struct health_check_settings knock = { .type = CHECK_TCP,
+                                                    .timeout = KNOCK_TIMEOUT_MS };
 
 void prober_init(struct prober *p, struct loop *l, unsigned worker_count)
 {
@@ -67,7 +77,8 @@ static struct probed *probed_new(struct upstream *u)
 {
     struct probed *p = mem_zalloc(sizeof(*p));
     p->upstream = u;
-    p->settings = u->settings->health_check;
+    p->is_knock = !u->settings->health_check;
+    p->settings = p->is_knock ? &knock : u->settings->health_check;
     p->type = types[p->settings->type];
     arena_init(&p->arena, NULL);
     p->preamble = make_preamble(p);
@@ -101,7 +112,7 @@ static void make_room(struct prober *p, uint32_t slot)
 void prober_adopt(struct prober *p, struct upstream *u)
 {
     upstream_client_adopt(&p->client, u);
-    if (!u->settings->health_check) return;
+    if (!u->settings->health_check && !u->settings->docker) return;
     make_room(p, u->slot);
     if (!p->probed[u->slot]) p->probed[u->slot] = probed_new(u);
     struct probed *of = p->probed[u->slot];
@@ -157,10 +168,24 @@ static void set_deadline(struct check *c, uint64_t after_ms)
     deadline_set(c->prober->loop, &c->deadline, after_ms);
 }
 
+static uint64_t knock_pace(struct check *c)
+{
+    const struct prober *p = c->prober;
+    uint64_t             so_far_ms = p->loop->clock.now_ms - c->first_ms;
+    uint64_t             ms = so_far_ms / KNOCK_PART;
+    if (so_far_ms > KNOCK_TOLD_MS && !c->is_told) {
+        c->is_told = true;
+        log_warn(p->loop->log, "upstream %s: %s %s; it is tried on", c->of->upstream->name,
+                 c->member->endpoint->text, c->member->reason);
+    }
+    return ms < KNOCK_MIN_MS ? KNOCK_MIN_MS : ms > KNOCK_MAX_MS ? KNOCK_MAX_MS : ms;
+}
+
 /* From the beginning of one to that of the next. Once, that is anywhere in the interval, so
  * that those who began together do not go on together. */
 static uint64_t pace(struct check *c)
 {
+    if (c->of->is_knock) return knock_pace(c);
     const struct health_check_settings *s = c->of->settings;
     uint64_t                            interval_ms = s->interval;
     bool                                is_unsure = roster_is_unsure(c->member);
@@ -189,6 +214,7 @@ void check_judge(struct check *c, bool is_good, bool is_over, const char *output
         c->state = CHECK_DRAINS;
     c->is_judging = true;
     roster_judge(c->member, is_good, output, us);
+    if (c->of->is_knock && is_good && c->state != CHECK_STOPPED) prober_stop(c->prober, c->member);
     c->is_judging = false;
     if (c->state == CHECK_STOPPED)
         free_if_done(c);
@@ -285,11 +311,12 @@ static void begin(struct check *c)
 void prober_start(struct prober *p, struct member *m)
 {
     struct probed *of = probed_of(p, m->roster->upstream);
-    if (!of || m->prober) return;
+    if (!of || m->prober || (of->is_knock && !m->is_silent)) return;
     struct check *c = mem_zalloc(sizeof(*c));
     c->prober = p;
     c->of = of;
     c->member = m;
+    c->first_ms = p->loop->clock.now_ms;
     list_init(&c->link);
     deadline_init(&c->deadline, run_deadline);
     arena_init(&c->arena, &p->loop->small_blocks);

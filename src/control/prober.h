@@ -33,8 +33,8 @@ void prober_reset(struct prober *p);
 void prober_adopt(struct prober *p, struct upstream *u);
 void prober_release(struct prober *p, struct upstream *u);
 
-/* The first check is made at once, or as soon as fewer run. Nothing for an upstream without
- * checks. */
+/* The first check is made at once, or as soon as fewer run. For an upstream without checks
+ * nothing, or connections until one is taken, if the member is to listen first. */
 void prober_start(struct prober *p, struct member *m);
 /* Breaks off what runs and tells nobody; also when it was never started. Safe in whatever
  * roster_judge() calls. */

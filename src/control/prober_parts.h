@@ -25,6 +25,7 @@ struct probed {
     struct slice                        body;     /* of the request */
     struct slice                        preamble; /* PROXY header, or empty */
     unsigned                            adopt_count;
+    bool                                is_knock; /* until a connection is taken, and no more */
 };
 
 enum check_state {
@@ -45,9 +46,11 @@ struct check {
     struct deadline      deadline;
     uint64_t             due_ms; /* what the deadline was set for */
     uint64_t             began_ms, began_ns;
+    uint64_t             first_ms;   /* when the first one was due */
     uint8_t              late_count; /* deadlines that came late, of the one that runs */
     bool                 is_spread;  /* in the interval, from those that began with it */
     bool                 is_judging;
+    bool                 is_told; /* that it takes long */
 
     /* ---- http, grpc ---- */
     struct upstream_wait wait;

@@ -119,6 +119,7 @@ static void tell(struct docker_follow *f)
             .text = choice->text,
             .weight = choice->weight,
             .is_backup = choice->is_backup,
+            .must_listen = choice->must_listen,
             .state = choice->state,
             .reason = choice->state_reason,
         };

@@ -295,6 +295,7 @@ static void set_state(struct docker_choice *choice, enum source_state state, con
 static void tell_state(struct pick *p, bool is_killed)
 {
     const struct docker_container *c = p->container;
+    p->choice->must_listen = c->health == DOCKER_HEALTH_NONE;
     if (is_killed || c->state == DOCKER_STOPPING)
         set_state(p->choice, SOURCE_DRAINING, "stopping");
     else if (c->state == DOCKER_PAUSED)

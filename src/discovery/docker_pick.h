@@ -27,6 +27,7 @@ struct docker_choice {
     struct slice      text;             /* "10.0.0.7:8000 web-1" */
     uint32_t          weight;
     bool              is_backup;
+    bool              must_listen; /* nothing tells when it does: no HEALTHCHECK */
     enum source_state state;
     struct slice      state_reason;
     struct slice      network, network_why; /* "the only one", "label wharfgate.network" */

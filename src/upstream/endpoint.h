@@ -61,6 +61,7 @@ struct endpoint_spec {
     struct slice      server_name; /* empty: the IP address; nothing for a Unix socket */
     uint32_t          weight;
     bool              is_backup;
+    bool              must_listen; /* a new one, ready as it is: not before it takes a connection */
     enum source_state state;
     struct slice      reason; /* of the state, for people; empty when ready */
 };

@@ -123,6 +123,7 @@ static void inherit(struct member *m, const struct member *last)
     bool was_trusted = last->verdict == PROBE_UNKNOWN && last->state == ENDPOINT_READY;
     if (m->roster->upstream->settings->health_check)
         m->verdict = was_trusted ? PROBE_UP : last->verdict;
+    m->is_silent &= last->state != ENDPOINT_READY && last->state != ENDPOINT_EJECTED;
     m->since_us = last->since_us;
     m->state = last->state;
     memcpy(m->probe_output, last->probe_output, sizeof(m->probe_output));
@@ -169,6 +170,7 @@ static struct member *add_member(struct roster *r, const struct endpoint_spec *s
     struct member *m = mem_zalloc(sizeof(*m));
     struct heir   *h = take_heir(r, spec);
     m->roster = r;
+    m->is_silent = spec->must_listen && !r->upstream->settings->health_check;
     m->endpoint = make_endpoint(r, spec, h ? h->live : NULL);
     m->state = ENDPOINT_STATE_COUNT; /* none yet */
     list_init(&m->link);
@@ -243,7 +245,7 @@ static void apply_spec(struct roster *r, struct map *known, const struct endpoin
     take_spec(m, spec);
     roster_settle(m);
     if (!is_new) return;
-    roster_change(r, false);
+    if (!roster_is_awaited(m)) roster_change(r, false);
     r->ops->on_member(r, m, false);
 }
 

@@ -47,7 +47,8 @@ struct member {
     int64_t  probe_us;                        /* when it ended; wall clock; 0: none yet */
     uint32_t probe_time_us;                   /* how long it took */
     bool     is_probe_good;
-    uint32_t streak; /* checks in a row that say the opposite of the verdict */
+    bool     is_silent; /* new, without checks, and has not taken a connection yet */
+    uint32_t streak;    /* checks in a row that say the opposite of the verdict */
     uint64_t check_count, check_failures;
     void    *prober; /* the prober's own */
     /* Passive. */

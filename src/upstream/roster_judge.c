@@ -40,8 +40,13 @@ static const struct ejection_settings *ejection_of(const struct roster *r)
 static enum endpoint_state by_checks(const struct member *m, char reason[ROSTER_REASON_MAX])
 {
     const struct health_check_settings *c = m->roster->upstream->settings->health_check;
-    if (!c) return ENDPOINT_READY;
     const char *output = m->probe_output[0] ? m->probe_output : "no check has ended yet";
+    if (m->is_silent) {
+        const char *what = m->probe_output[0] ? "takes no connections yet: " : "not tried yet";
+        snprintf(reason, ROSTER_REASON_MAX, "%s%.120s", what, m->probe_output);
+        return ENDPOINT_STARTING;
+    }
+    if (!c) return ENDPOINT_READY;
     if (m->verdict == PROBE_DOWN) {
         snprintf(reason, ROSTER_REASON_MAX, "checks fail: %.140s", output);
         return ENDPOINT_UNHEALTHY;
@@ -104,7 +109,8 @@ void roster_settle(struct member *m)
      * which some may wait for. */
     bool was_in = before == ENDPOINT_READY || before == ENDPOINT_EJECTED;
     bool is_first = state == ENDPOINT_READY && r->counts[ENDPOINT_READY] == 1;
-    roster_change(r, was_in || is_first);
+    bool is_new = before == ENDPOINT_STATE_COUNT;
+    if (!is_new || !roster_is_awaited(m)) roster_change(r, was_in || is_first);
     if (r->ops->on_state) r->ops->on_state(r, m, before);
 }
 
@@ -125,6 +131,25 @@ bool roster_is_unsure(const struct member *m)
     return m->verdict == PROBE_UNKNOWN || m->streak > 0;
 }
 
+static void note_verdict(struct member *m, const struct health_check_settings *c, bool is_good)
+{
+    bool agrees = m->verdict == (is_good ? PROBE_UP : PROBE_DOWN);
+    m->streak = agrees ? 0 : m->streak + 1;
+    uint32_t enough = !is_good ? c->fall : m->verdict == PROBE_UNKNOWN ? 1 : c->rise;
+    if (!agrees && m->streak >= enough) {
+        m->verdict = is_good ? PROBE_UP : PROBE_DOWN;
+        m->streak = 0;
+    }
+}
+
+/* It listens: that is all that was asked. */
+static void hear(struct member *m)
+{
+    m->is_silent = false;
+    m->probe_output[0] = 0;
+    m->probe_us = 0;
+}
+
 void roster_judge(struct member *m, bool is_good, const char *output, uint64_t time_us)
 {
     const struct health_check_settings *c = m->roster->upstream->settings->health_check;
@@ -134,14 +159,10 @@ void roster_judge(struct member *m, bool is_good, const char *output, uint64_t t
     m->is_probe_good = is_good;
     m->check_count++;
     m->check_failures += !is_good;
-    if (!c) return;
-    bool agrees = m->verdict == (is_good ? PROBE_UP : PROBE_DOWN);
-    m->streak = agrees ? 0 : m->streak + 1;
-    uint32_t enough = !is_good ? c->fall : m->verdict == PROBE_UNKNOWN ? 1 : c->rise;
-    if (!agrees && m->streak >= enough) {
-        m->verdict = is_good ? PROBE_UP : PROBE_DOWN;
-        m->streak = 0;
-    }
+    if (c)
+        note_verdict(m, c, is_good);
+    else if (is_good)
+        hear(m);
     roster_settle(m);
 }
 

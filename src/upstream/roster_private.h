@@ -14,6 +14,11 @@ void roster_change(struct roster *r, bool is_urgent);
 /* ---- roster_judge.c ---- */
 /* Derives m->state from what is known of it; counts, tells and changes the set by it. */
 void roster_settle(struct member *m);
+/* It may serve once it was checked: until then no set has it. */
+static inline bool roster_is_awaited(const struct member *m)
+{
+    return m->state == ENDPOINT_STARTING || m->state == ENDPOINT_UNCHECKED;
+}
 /* Does what the clock asks for, and asks it again. */
 void roster_tick(struct roster *r);
 /* Do weights grow in steps? */

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fakedocker import Container, Daemon, fleet, recorded_list
-from harness import Gate, Origin, read_message, reply, until
+from harness import PATIENCE, Gate, Origin, read_message, reply, until
 
 CONFIG = """
 listeners: { http: { address: "127.0.0.1:0" } }
@@ -332,3 +332,111 @@ def test_a_disk_that_is_full(daemon, origin, tmp_path):
             assert (disk / "docker").read_bytes() != old
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+# ---- replicas that listen late ----
+
+def at(container, port, serve=say_where):
+    """What runs in it, once it does."""
+    return Origin(serve, host=container.address, port=port)
+
+
+def free_port():
+    """One that nobody has, at any address."""
+    with Origin(host="0.0.0.0") as o:
+        return o.port
+
+
+def state_of(gate, container):
+    """(state, reason) as the status tells; (None, None): there is none."""
+    [app] = gate.admin("/v1/status").json["upstreams"]
+    found = [e for e in app["endpoints"] if e["address"].startswith(container.address + ":")]
+    return (found[0]["state"], found[0]["reason"]) if found else (None, None)
+
+
+def late_gate(daemon, port, more="", wait="60s"):
+    config = CONFIG.replace("wait_for_endpoint: 1ms", "wait_for_endpoint: {wait}{extra}")
+    gate = Gate(config, socket=daemon.path, port=port, more="", extra=more, wait=wait)
+    until(lambda: docker(gate)["lists"] >= 1, "a list")
+    return gate
+
+
+REFUSED = ("starting", "takes no connections yet: connect_refused")
+
+
+def test_the_only_one_listens_late(tmp_path):
+    """Nobody tells when: it is asked. A request waits, and is answered as soon as it listens, at the
+    price of one connection; it is not asked again, nor by a reload."""
+    [c] = fleet(1, 1)
+    port = free_port()
+    with Daemon(tmp_path / "docker.sock", [c]) as daemon, late_gate(daemon, port) as gate, gate.connect() as peer:
+        until(lambda: state_of(gate, c) == REFUSED, f"{REFUSED}")
+        peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: gate.metric("wharfgate_upstream_queued") == 1, "it to wait")
+        with at(c, port) as replica:
+            began = time.monotonic()
+            assert read_message(peer).status == 200
+            assert time.monotonic() - began < 0.2 * PATIENCE / 10
+            assert replica.connections == 2  # the one that asked, and the one that serves
+            assert state_of(gate, c) == ("ready", None)
+            assert gate.reload(CONFIG, more=", network: back").returncode == 0
+            assert ready(gate) == [1] and gate.request("/").status == 200
+            assert replica.connections <= 4
+        assert gate.metric("wharfgate_endpoint_ejections_total") == 0
+        assert gate.metric("wharfgate_endpoint_failures_total") == 0
+
+
+def test_one_of_several_listens_late(tmp_path):
+    """The others answer for it; it gets its share once it listens."""
+    one, two = fleet(2, 1)
+    port = free_port()
+    with Daemon(tmp_path / "docker.sock", [one]) as daemon, at(one, port), late_gate(daemon, port) as gate:
+        until(lambda: ready(gate) == [1], "the first")
+        daemon.start(two)
+        until(lambda: state_of(gate, two) == REFUSED, f"{REFUSED}")
+        assert {gate.request("/").body.decode() for _ in range(20)} == {one.address}
+        with at(two, port):
+            until(lambda: ready(gate) == [1, 2], "both")
+            assert {gate.request("/").body.decode() for _ in range(20)} == {one.address, two.address}
+    assert "is ejected" not in gate.errors()
+
+
+def test_a_restart_is_a_new_one(tmp_path):
+    """With the same address: it may listen as late as before."""
+    [c] = fleet(1, 1)
+    port = free_port()
+    with Daemon(tmp_path / "docker.sock", [c]) as daemon, late_gate(daemon, port) as gate:
+        with at(c, port):
+            until(lambda: ready(gate) == [1], "it")
+            daemon.kill(c)
+            daemon.die(c)
+            until(lambda: state_of(gate, c) == (None, None), "its end")
+        daemon.start(c)
+        until(lambda: state_of(gate, c) == REFUSED, f"{REFUSED}")
+
+
+def test_one_that_never_listens(tmp_path):
+    """It stays out, with the reason: a request waits its time, and is not sent to a port that refuses. Asked
+    less and less often, and told once."""
+    [c] = fleet(1, 1)
+    with Daemon(tmp_path / "docker.sock", [c]) as daemon, late_gate(daemon, free_port(), wait="300ms") as gate:
+        assert gate.request("/").status == 503
+        assert gate.access_lines()[0]["reason"] == "no_endpoint"
+        assert gate.metric("wharfgate_upstream_connections_opened_total") == 0
+        assert gate.metric("wharfgate_endpoint_checks_total") < 20
+        until(lambda: "takes no connections yet: connect_refused; it is tried on" in gate.errors(), "the line",
+              PATIENCE * 3)
+        assert gate.metric("wharfgate_endpoint_checks_total") < 100
+        assert gate.errors().count("it is tried on") == 1
+
+
+@pytest.mark.parametrize("health, more", [("healthy", ""), ("", ", health_check: {{ type: tcp }}")])
+def test_who_is_checked_is_not_asked_besides(tmp_path, health, more):
+    """A HEALTHCHECK tells, and so does a check of the upstream's."""
+    [c] = fleet(1, 1)
+    c.health = health
+    port = free_port()
+    with Daemon(tmp_path / "docker.sock", [c]) as daemon, at(c, port) as replica, \
+            late_gate(daemon, port, more=more.replace("{{", "{").replace("}}", "}")) as gate:
+        until(lambda: ready(gate) == [1], "it")
+        assert replica.connections == bool(more)

@@ -4,7 +4,7 @@ told anything but where the daemon is."""
 import pytest
 
 from engine import PATIENCE, Events
-from harness import Gate, until
+from harness import Gate, read_message, until
 from load import Load
 from members import answerers, becomes, reason, states, upstream
 
@@ -130,16 +130,41 @@ def test_healthcheck_decides(engine):
 
 
 def test_late_listener_costs_nothing(engine):
-    """Without HEALTHCHECK a container counts when it runs. Until it listens, others answer for it; it is
-    ejected, and gets its share when that is over."""
+    """Without HEALTHCHECK it is asked until it takes a connection. Until then others answer for it, and then it
+    has its share at once."""
     engine.run("web-1")
     with gate_for(engine) as gate:
         becomes(gate, web_1="ready")
         with Load(engine, gate.address("http")) as load:
             load.progress(300)
             two = engine.run("web-2", "after=2000")
+            becomes(gate, web_1="ready", web_2="starting")
             load.progress(300, by=[two])
+        assert gate.metric("wharfgate_endpoint_failures_total") == 0
     assert not load.failures()
+    first_ms = (int(two.records()[1][-1]) - two.when("listen")) / 1000
+    print(f"\n  its first request {first_ms:.1f} ms after it listens", end="")
+    assert first_ms < 200
+
+
+def test_the_only_one_listens_late(engine):
+    """A request that came before waits for it, also when it is restarted with the same address."""
+    with gate_for(engine) as gate, gate.connect() as c:
+        def ask_early(web):
+            becomes(gate, web_1="starting")
+            c.send("GET /early HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert read_message(c).status == 200
+            late_us = web.when("request") - web.when("listen")
+            print(f"\n  answered {late_us / 1000:.1f} ms after it listens", end="")
+            assert late_us < 200_000
+        one = engine.run("web-1", "after=1000")
+        ask_early(one)
+        address = one.address
+        one.kill()
+        until(lambda: states(gate) == {}, "its end", PATIENCE)
+        one.start()
+        ask_early(one)
+        assert one.address == address
 
 
 def test_paused_ones_get_nothing(engine):

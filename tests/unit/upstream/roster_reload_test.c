@@ -76,6 +76,16 @@ static void newcomers_have_none(void **state)
     assert_string_equal(rig_told(&rig), "b:unchecked ");
 }
 
+/* Who was at work is not held up; who was not has yet to listen. */
+static void who_must_listen_still(void **state)
+{
+    (void)state;
+    begin("", "a~ b~");
+    rig_judge(&rig, 'a', true);
+    reload("    retries: 1\n", "a~ b~ c~");
+    assert_string_equal(rig_members(&rig), "a:ready b:starting c:starting");
+}
+
 static void ejections_stay(void **state)
 {
     (void)state;
@@ -406,6 +416,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(verdicts_stay),
         TEST(newcomers_have_none),
+        TEST(who_must_listen_still),
         TEST(ejections_stay),
         TEST(ejections_end_when_they_are_off),
         TEST(live_numbers_are_shared),

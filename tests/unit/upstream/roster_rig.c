@@ -152,6 +152,7 @@ static void read_marks(struct endpoint_spec *spec, struct slice marks)
         case '?': spec->state = SOURCE_STARTING; break;
         case '!': spec->state = SOURCE_UNHEALTHY; break;
         case '-': spec->state = SOURCE_DRAINING; break;
+        case '~': spec->must_listen = true; break;
         default: break; /* a digit */
         }
     }

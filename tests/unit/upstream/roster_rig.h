@@ -41,8 +41,8 @@ void rig_reset(struct rig *r);
 /* Another configuration: its roster takes over from the one before, which lives on in `before`. */
 void rig_reload(struct rig *r, const char *lines);
 
-/* The source's list: "a b*3 c+ d=80 e? f! g-": b with a weight, c a backup, d at a port of its
- * own, e starting, f unhealthy, g draining. */
+/* The source's list: "a b*3 c+ d=80 e? f! g- h~": b with a weight, c a backup, d at a port of its
+ * own, e starting, f unhealthy, g draining, h is to listen first. */
 void rig_update(struct rig *r, const char *list);
 /* The list as specs; returns how many. Texts are borrowed from `list`. */
 size_t         rig_specs(const char *list, struct endpoint_spec *specs, size_t most);

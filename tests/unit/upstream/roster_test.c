@@ -174,6 +174,55 @@ static void an_unhealthy_one_is_leaving_while_others_are_well(void **state)
     assert_true(is_leaving('b'));
 }
 
+/* A new one is asked until it takes a connection, and never again. */
+static void who_must_listen_first(void **state)
+{
+    (void)state;
+    begin("", "a~ b");
+    rig_turn(&rig);
+    assert_string_equal(rig_members(&rig), "a:starting b:ready");
+    assert_string_equal(rig_set(&rig), "b");
+    expect_reason('a', "not tried yet");
+    rig_judge(&rig, 'a', false);
+    expect_reason('a', "takes no connections yet: 500 No");
+    rig_update(&rig, "a-~ b");
+    assert_string_equal(rig_members(&rig), "a:draining b:ready");
+    rig_update(&rig, "a~ b");
+    assert_string_equal(rig_members(&rig), "a:starting b:ready");
+    rig_judge(&rig, 'a', true);
+    expect_reason('a', "");
+    assert_int_equal(rig_member(&rig, 'a')->probe_us, 0); /* it is not checked */
+    rig_later(&rig, 100);
+    assert_string_equal(rig_set(&rig), "a b");
+    rig_update(&rig, "a~ b c~");
+    assert_string_equal(rig_members(&rig), "a:ready b:ready c:starting");
+}
+
+/* The first good check says as much. */
+static void who_is_checked_need_not(void **state)
+{
+    (void)state;
+    begin(checked, "a~");
+    assert_string_equal(rig_members(&rig), "a:unchecked");
+    rig_judge(&rig, 'a', true);
+    assert_string_equal(rig_members(&rig), "a:ready");
+}
+
+/* No set is made for one that may not be chosen yet: the next one need not wait for its turn. */
+static void one_that_is_awaited_makes_no_set(void **state)
+{
+    (void)state;
+    begin("", "a");
+    rig_later(&rig, 1000);
+    uint64_t sets = rig.now.roster->set_count;
+    rig_update(&rig, "a b~");
+    rig_later(&rig, 100);
+    assert_int_equal(rig.now.roster->set_count, sets);
+    rig_judge(&rig, 'b', true);
+    rig_turn(&rig);
+    assert_string_equal(rig_set(&rig), "a b");
+}
+
 static void states_are_counted(void **state)
 {
     (void)state;
@@ -485,6 +534,9 @@ int main(void)
         TEST(the_source_comes_first),
         TEST(draining_is_leaving),
         TEST(an_unhealthy_one_is_leaving_while_others_are_well),
+        TEST(who_must_listen_first),
+        TEST(who_is_checked_need_not),
+        TEST(one_that_is_awaited_makes_no_set),
         TEST(states_are_counted),
         TEST(the_first_good_check_is_enough),
         TEST(unknown_that_fails_is_down),
