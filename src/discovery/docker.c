@@ -99,8 +99,11 @@ void docker_lose(struct docker *d, const char *why)
 
 void docker_lose_by_status(struct docker *d, const char *what, unsigned status)
 {
-    char why[64];
-    snprintf(why, sizeof(why), "%s was answered with status %u", what, status);
+    char why[128];
+    /* As Go's servers answer what comes in the clear to a port with TLS. */
+    bool wants_tls = status == 400 && !d->endpoint.unix_socket && !d->endpoint.ca;
+    snprintf(why, sizeof(why), "%s was answered with status %u%s", what, status,
+             wants_tls ? ": does the port want TLS? It is spoken where `ca` is set" : "");
     docker_lose(d, why);
 }
 

@@ -89,6 +89,18 @@ static void tell_tls(const struct http_trouble *t, struct error *e)
     error_set(e, "cannot connect to %s: its certificate is not accepted: %s", t->place, words);
 }
 
+/* The reset that follows a refusal may overtake it. */
+static void tell_silent_break(const struct http_trouble *t, struct error *e)
+{
+    static const char what[] = "the connection broke off before there was an answer";
+    if (t->ca && t->cert)
+        error_set(e, "%s: is the certificate in %s one that it accepts?", what, t->cert);
+    else if (t->ca)
+        error_set(e, "%s: does it want a certificate?", what);
+    else
+        error_set(e, "%s", what);
+}
+
 /* With TLS 1.3 the server's refusal of our certificate comes as an answer to the request. */
 static void tell_break(const struct http_trouble *t, struct error *e)
 {
@@ -99,9 +111,10 @@ static void tell_break(const struct http_trouble *t, struct error *e)
     } else if (strstr(t->text, "chunk")) {
         put_words(words, t->text);
         error_set(e, "the answer is not HTTP: %s", words);
+    } else if (t->has_head) {
+        error_set(e, "the connection broke off");
     } else {
-        error_set(e, "the connection broke off%s",
-                  t->has_head ? "" : " before there was an answer");
+        tell_silent_break(t, e);
     }
 }
 
