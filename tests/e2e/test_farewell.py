@@ -113,6 +113,7 @@ def meanwhile(what, *args):
 
 # ---- the whole of it ----
 
+@pytest.mark.long
 @EITHER
 def test_both_ends_get_1001(cert, listener):
     """A replica leaves the configuration: its client and itself see 1001 at once, the connections end in
