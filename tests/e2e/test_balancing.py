@@ -136,6 +136,8 @@ def test_it_yields_when_its_replica_is_gone():
 @pytest.mark.parametrize("key, ask", [
     ("path", lambda i: {"target": f"/p/{i}?q=1"}),
     ("header:X-Tenant", lambda i: {"headers": {"x-tenant": f"t{i}"}}),
+    ("host", lambda i: {"host": f"t{i}.example"}),
+    ("header:Host", lambda i: {"host": f"t{i}.example"}),
     ("cookie:sid", lambda i: {"headers": {"Cookie": f"a=b; sid=s{i}; c=d"}}),
 ])
 def test_the_same_key_goes_to_the_same_replica(algorithm, key, ask):
@@ -353,7 +355,7 @@ upstreams:
 """)
     told = run("check", "-c", path)
     assert told.returncode == 3
-    for text in ("3:72: error: `key`: expected `client_ip`, `path`, `header:NAME` or `cookie:NAME`",
+    for text in ("3:72: error: `key`: expected `client_ip`, `host`, `path`, `header:NAME` or `cookie:NAME`",
                  "did you mean `least_requests`?", "`type: grpc` needs `protocol: h2`",
                  "did you mean `10%`?"):
         assert text in told.stderr, told.stderr
