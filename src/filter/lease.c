@@ -104,9 +104,12 @@ struct lease_table *lease_table_new(size_t bytes)
     while (used <= bytes / 2) used *= 2;
     size_t sets = used / sizeof(*t->sets);
     t->mapped_bytes = used + sets;
-    void *map =
-        mmap(NULL, t->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED) abort();
+    void *map = mmap(NULL, t->mapped_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) {
+        free(t);
+        return NULL;
+    }
     t->sets = map;
     t->mask = sets - 1;
     t->dirty = (void *)((char *)map + used);

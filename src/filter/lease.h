@@ -100,7 +100,8 @@ struct lease_counts {
 };
 
 /* At most `bytes` (a power of two is used whole, and at least 4 KiB) and two thousandths more;
- * 512 hold seven keys, and memory is touched as it is used. */
+ * 512 hold seven keys, and memory is touched as it is used. NULL: the system has
+ * not that much. */
 struct lease_table *lease_table_new(size_t bytes);
 void                lease_table_free(struct lease_table *t);
 

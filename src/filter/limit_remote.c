@@ -41,13 +41,15 @@ struct limit_remote {
 struct limit_remote *limit_remote_new(struct limit_store               *store,
                                       const struct rate_limit_settings *s)
 {
-    size_t               bytes = store->worker_count * sizeof(struct limit_local);
+    struct lease_table *table = lease_table_new(s->memory);
+    size_t              bytes = store->worker_count * sizeof(struct limit_local);
+    if (!table) return NULL;
     struct limit_remote *r = mem_zalloc(sizeof(*r) + bytes);
     struct gcra_rule     rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     struct buffer        head = BUFFER_INIT;
     buffer_printf(&head, "%.*s:{%.*s:", SLICE_ARG(store->settings->prefix), SLICE_ARG(s->name));
     r->store = store;
-    r->table = lease_table_new(s->memory);
+    r->table = table;
     r->terms.interval_ns = rule.interval_ns;
     r->terms.burst = s->burst;
     r->terms.is_exact = s->mode == LIMIT_EXACT || s->delay;

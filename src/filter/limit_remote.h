@@ -29,7 +29,8 @@ struct limit_ask {
 /* What workers keep of it. */
 extern const struct plan_part_ops limit_remote_part;
 
-/* Control thread. `store` must outlive it. Keeps no pointer to `s`. */
+/* Control thread. `store` must outlive it. Keeps no pointer to `s`. NULL: its
+ * memory cannot be had. */
 struct limit_remote *limit_remote_new(struct limit_store               *store,
                                       const struct rate_limit_settings *s);
 void                 limit_remote_free(struct limit_remote *r);

@@ -101,7 +101,6 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct li
     request_key_build(&l->key, &s->key, &l->arena);
     take_allowed(l, &s->allow);
     l->table = table;
-    if (s->store == STORE_REDIS && store) l->remote = limit_remote_new(store, s);
     l->rule = gcra_rule_make(s->rate_count, s->rate_period, s->burst);
     l->worker_count = worker_count;
     l->counters =
@@ -111,7 +110,11 @@ struct rate_limit *rate_limit_new(const struct rate_limit_settings *s, struct li
     l->delays = s->delay;
     l->is_dry_run = s->dry_run;
     describe(l);
-    return l;
+    if (s->store != STORE_REDIS || !store) return l;
+    l->remote = limit_remote_new(store, s);
+    if (l->remote) return l;
+    rate_limit_free(l);
+    return NULL;
 }
 
 void rate_limit_free(struct rate_limit *l)
