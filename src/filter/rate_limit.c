@@ -173,6 +173,7 @@ static void fall_back(struct limit_state *s, size_t i, struct slice key)
         v->is_known = false;
         break;
     case ON_FAILURE_CLOSED:
+        v->decision.admitted = false;
         v->decision.retry_after_ms = CLOSED_RETRY_MS;
         v->is_closed = true;
         break;
