@@ -264,11 +264,11 @@ static bool try_again(struct limit_worker *w, struct limit_call *call, struct sl
     const struct redis_map *map = redis_store_map(w->store->shared);
     if (!call->remote || call->is_failed || call->hops++ >= HOPS_MAX) return false;
     const struct redis_node *from = limit_node_place(call->node);
-    call->is_asking = false;
     if (slice_starts_with(error, S("NOSCRIPT"))) {
-        call->sends_script = true;
+        call->sends_script = true; /* and ASKING again where that went before */
         return from && limit_send_to(w, call, from);
     }
+    call->is_asking = false;
     if (!redis_parse_redirect(error, &to)) return false;
     if (!to.is_ask) redis_store_tell_moved(w->store->shared);
     call->is_asking = to.is_ask;
