@@ -33,12 +33,13 @@ static void add_listener(struct manifest *m, const struct listener_settings *l)
     }
 }
 
-static void add_upstream(struct manifest *m, const struct upstream_settings *u)
+/* Towards a replica or a Redis; NULL: plain. */
+static void add_client_tls(struct manifest *m, const struct upstream_tls_settings *tls)
 {
-    if (!u->tls) return;
-    add(m, MANIFEST_READ, u->tls->ca);
-    add(m, MANIFEST_READ, u->tls->cert);
-    add(m, MANIFEST_READ, u->tls->key);
+    if (!tls) return;
+    add(m, MANIFEST_READ, tls->ca);
+    add(m, MANIFEST_READ, tls->cert);
+    add(m, MANIFEST_READ, tls->key);
 }
 
 static void add_admin(struct manifest *m, const struct admin_settings *a)
@@ -51,7 +52,8 @@ static void add_admin(struct manifest *m, const struct admin_settings *a)
 static void add_settings(struct manifest *m, const struct settings *s)
 {
     for (size_t i = 0; i < s->listener_count; i++) add_listener(m, &s->listeners[i]);
-    for (size_t i = 0; i < s->upstream_count; i++) add_upstream(m, &s->upstreams[i]);
+    for (size_t i = 0; i < s->upstream_count; i++) add_client_tls(m, s->upstreams[i].tls);
+    if (s->redis) add_client_tls(m, s->redis->tls);
     add_pages(m, &s->defaults);
     for (size_t i = 0; i < s->route_count; i++) add_pages(m, &s->routes[i].policy);
     add_admin(m, &s->admin);
