@@ -35,7 +35,8 @@ struct limit_node {
     uint64_t             window_ms; /* since when it counts: */
     uint32_t             window_calls, window_failures;
     uint32_t             failures;  /* in a row */
-    bool                 was_ready; /* the connection */
+    uint64_t             ready_ms;  /* since when the connection can be used */
+    bool                 was_ready; /* it can */
     bool                 is_open;
     bool                 is_leaving;
 };
@@ -235,11 +236,13 @@ static void on_ready(struct redis_conn *c)
     struct limit_node *n = redis_conn_arg(c);
     counter_move(&n->worker->counters.ready, 1);
     n->was_ready = true;
+    n->ready_ms = now_ms(n);
     close_circuit(n);
     send_queue(n);
 }
 
-/* One that could be used is made anew at once: a server may close what idles. */
+/* One that could be used for a while is made anew at once: a server may close what idles. What
+ * ends as soon as it begins is a failure, of a server that is none of Redis' perhaps. */
 static void on_dead(struct redis_conn *c, const char *why)
 {
     struct limit_node *n = redis_conn_arg(c);
@@ -252,7 +255,7 @@ static void on_dead(struct redis_conn *c, const char *why)
     n->probe_ms = 0;
     fail_queue(n);
     if (n->is_leaving) return;
-    if (was_ready && !n->is_open)
+    if (was_ready && !n->is_open && now_ms(n) - n->ready_ms >= LIMIT_PROBE_MS)
         connect_node(n);
     else
         open_circuit(n);
