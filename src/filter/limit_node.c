@@ -46,13 +46,18 @@ static uint64_t now_ms(const struct limit_node *n)
     return n->worker->loop->clock.now_ms;
 }
 
+static struct limit_call *of_wait(struct list *it)
+{
+    return container_of(it, struct limit_call, wait_link);
+}
+
 /* ---- the circuit ---- */
 
 /* Who waits is told; what may still come counts. */
 static void give_up_all(struct limit_node *n)
 {
     while (!list_is_empty(&n->awaited)) {
-        struct limit_call *call = container_of(n->awaited.next, struct limit_call, wait_link);
+        struct limit_call *call = of_wait(n->awaited.next);
         list_remove(&call->wait_link);
         limit_remote_give_up(n->worker, call);
     }
@@ -133,11 +138,20 @@ static void on_reply(struct redis_call *redis, const struct redis_reply *r)
 static void arm(struct limit_node *n)
 {
     struct limit_worker *w = n->worker;
-    if (list_is_empty(&n->awaited) || alarm_is_set(&n->alarm)) return;
-    struct limit_call *first = container_of(n->awaited.next, struct limit_call, wait_link);
-    uint64_t           at_ns = first->asked_ns + w->store->settings->deadline * MS_NS;
-    uint64_t           now_ns = w->loop->clock.now_ns;
+    if (list_is_empty(&n->awaited)) return;
+    uint64_t wait_ns = w->store->settings->deadline * MS_NS;
+    uint64_t at_ns = of_wait(n->awaited.next)->asked_ns + wait_ns;
+    uint64_t now_ns = w->loop->clock.now_ns;
     alarm_set(w->loop, &n->alarm, at_ns > now_ns ? (at_ns - now_ns + MS_NS - 1) / MS_NS : 1);
+}
+
+/* By when it was asked: one that was sent elsewhere first has waited for longer than others. */
+static void await(struct limit_node *n, struct limit_call *call)
+{
+    struct list *at = &n->awaited;
+    while (at->prev != &n->awaited && of_wait(at->prev)->asked_ns > call->asked_ns) at = at->prev;
+    list_insert_before(at, &call->wait_link);
+    if (n->awaited.next == &call->wait_link) arm(n);
 }
 
 static void on_alarm(struct alarm *a)
@@ -146,7 +160,7 @@ static void on_alarm(struct alarm *a)
     struct limit_worker *w = n->worker;
     uint64_t             wait_ns = w->store->settings->deadline * MS_NS;
     while (!list_is_empty(&n->awaited)) {
-        struct limit_call *call = container_of(n->awaited.next, struct limit_call, wait_link);
+        struct limit_call *call = of_wait(n->awaited.next);
         if (call->asked_ns + wait_ns > w->loop->clock.now_ns) break;
         counter_add(&w->counters.late, 1);
         limit_set_trouble(w->store, "no answer in time");
@@ -184,7 +198,9 @@ static bool send_by(struct limit_node *n, struct limit_call *call)
 {
     call->node = n;
     call->redis.on_reply = on_reply;
-    if (n->is_open || n->is_leaving || !n->conn) return false;
+    if (n->is_leaving || !n->conn) return false;
+    /* What came too late is given back all the same, or a slow server would empty buckets. */
+    if (n->is_open && (call->want > 0 || !is_ready(n))) return false;
     if (!is_ready(n)) {
         if (n->queue_count >= LIMIT_QUEUE_MAX) return false;
         list_append(&n->queue, &call->queue_link);
@@ -192,9 +208,7 @@ static bool send_by(struct limit_node *n, struct limit_call *call)
     } else if (!send_now(n, call)) {
         return false;
     }
-    if (!call->ask) return true;
-    list_append(&n->awaited, &call->wait_link);
-    arm(n);
+    if (call->ask) await(n, call);
     return true;
 }
 

@@ -68,6 +68,7 @@ struct limit_call {
     uint32_t             ticket;
     uint8_t              hops;      /* redirections followed */
     bool                 is_failed; /* told so; a late answer counts all the same */
+    bool                 is_spent;  /* by on_failure's word: who asked has passed */
     bool                 sends_script;
     bool                 is_asking; /* after ASK: RESP's ASKING goes before it */
     uint8_t              key_len;

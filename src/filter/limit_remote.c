@@ -207,7 +207,7 @@ static void tell(struct limit_call *call, enum limit_outcome outcome,
     ask->call = NULL;
     ask->outcome = outcome;
     if (decision) ask->decision = *decision;
-    ask->on_answer(ask);
+    call->is_spent = ask->on_answer(ask);
 }
 
 void limit_remote_give_up(struct limit_worker *w, struct limit_call *call)
@@ -235,12 +235,13 @@ static void take_answer(struct limit_worker *w, struct limit_call *call,
     struct limit_remote *r = call->remote;
     struct lease_terms   terms = terms_of(r);
     int64_t              granted = redis_integer_at(reply, 0), left = redis_integer_at(reply, 1);
+    int64_t              wait_us = redis_integer_at(reply, 2);
     struct lease_answer  a = {
          .ticket = call->ticket,
          .granted = granted > 0 ? (uint32_t)granted : 0,
          .left = left > 0 ? (uint32_t)left : 0,
-         .retry_after_us = (uint64_t)redis_integer_at(reply, 2),
-         .is_awaited = call->ask != NULL,
+         .retry_after_us = wait_us > 0 ? (uint64_t)wait_us : 0,
+         .is_awaited = call->ask || call->is_spent,
     };
     uint64_t reset_ms = ms_up(redis_integer_at(reply, 3));
     uint64_t interval_ms = r->terms.interval_ns / (US_NS * MS_US);
@@ -248,7 +249,7 @@ static void take_answer(struct limit_worker *w, struct limit_call *call,
     struct gcra_decision d = {
         .admitted = granted > 0,
         .remaining = a.left + (granted > 1 ? (uint32_t)granted - 1 : 0),
-        .retry_after_ms = granted > 0 ? 0 : ms_up(redis_integer_at(reply, 2)),
+        .retry_after_ms = granted > 0 ? 0 : ms_up(wait_us),
         .reset_ms = reset_ms,
         .early_ms = granted > 0 && reset_ms > interval_ms ? reset_ms - interval_ms : 0,
     };

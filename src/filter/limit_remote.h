@@ -20,7 +20,9 @@ enum limit_outcome {
 
 /* A request that waits; embedded in its state. */
 struct limit_ask {
-    void (*on_answer)(struct limit_ask *ask); /* from the loop; `outcome` is not LIMIT_WAITS */
+    /* From the loop; `outcome` is not LIMIT_WAITS. Whether the request passes: if it does by
+     * on_failure, the token that is granted too late is its own. */
+    bool (*on_answer)(struct limit_ask *ask);
     enum limit_outcome   outcome;
     struct gcra_decision decision; /* with LIMIT_DECIDED */
     struct limit_call   *call;     /* NULL: does not wait */

@@ -269,7 +269,7 @@ static enum filter_result go_on(struct limit_state *s, bool is_asked)
     return FILTER_PAUSE;
 }
 
-static void on_answer(struct limit_ask *a)
+static bool on_answer(struct limit_ask *a)
 {
     struct limit_state *s = container_of(a, struct limit_state, ask);
     struct slice        key = key_of(s->chain->rules[s->next], s->exchange);
@@ -277,7 +277,9 @@ static void on_answer(struct limit_ask *a)
         take_decision(s, s->next, key);
     else
         fall_back(s, s->next, key);
+    bool passes = s->verdicts[s->next].decision.admitted;
     if (go_on(s, true) == FILTER_CONTINUE) exchange_continue(s->exchange);
+    return passes;
 }
 
 static enum filter_result on_request(struct exchange *x, const void *config, void **state)
