@@ -6,6 +6,7 @@ mounts outlive a test run, however that ends. They share the network with us: br
 and the gate reaches containers as it would in production. No firewall rules are made. All files are in one
 temporary folder.
 """
+import concurrent.futures
 import contextlib
 import http.client
 import io
@@ -408,12 +409,22 @@ class Engine:
         """Created and started; whether it listens already is its own affair."""
         return self.create(name, *options, **config).start()
 
+    def run_all(self, names, *options, **config):
+        """Many, some of them at the same time, as compose does."""
+        self.network(config.get("network", "app"))
+        return self.at_once(lambda name: self.run(name, *options, **config), names)
+
+    def at_once(self, call, them):
+        """What `call` makes of each, of eight at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return list(pool.map(call, them))
+
     def clear(self):
         """As after the start: the daemon runs, there are neither containers nor networks."""
         if not self.is_up("dockerd"):
             self.start()
-        for one in self.api("GET", "/containers/json", all="true"):
-            Container(self, "", one["Id"]).remove()
+        left = self.api("GET", "/containers/json", all="true")
+        self.at_once(lambda one: Container(self, "", one["Id"]).remove(), left)
         for one in self.api("GET", "/networks"):
             if one["Driver"] == "bridge":
                 self.api("DELETE", f"/networks/{one['Id']}")

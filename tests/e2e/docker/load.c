@@ -95,6 +95,13 @@ static bool connect_client(struct client *c)
     return true;
 }
 
+/* Was it closed while it was idle? A careful client looks before it sends. */
+static bool is_closed(const struct client *c)
+{
+    char byte;
+    return c->fd >= 0 && !recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
 /* Sizes and delays go by the number: most are small and quick. */
 static void ask(struct client *c)
 {
@@ -113,6 +120,7 @@ static void ask(struct client *c)
     len += c->is_post ? snprintf(bytes + len, 64, "Content-Length: %zu\r\n\r\n", c->body_len)
                       : snprintf(bytes + len, 64, "\r\n");
     memcpy(bytes + len, filler, c->body_len);
+    if (is_closed(c)) disconnect(c);
     c->is_waiting = true;
     waiting_count++;
     c->sent_us = now_us(CLOCK_REALTIME);

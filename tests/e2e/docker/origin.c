@@ -16,9 +16,12 @@
  *   origin PORT [OPTION=VALUE...]
  *     after=MS      listens that late
  *     stop=polite   SIGTERM or SIGQUIT: accepts no more, ends each connection with its next answer;
- * what is open after two seconds is closed (the default) stop=quick    accepts no more, closes what
- * is idle, finishes what runs stop=rude     exits at once origin check PORT    asks /health, as a
- * HEALTHCHECK
+ *                   what is open after two seconds is closed (the default)
+ *     stop=quick    accepts no more, closes what is idle, finishes what runs
+ *     stop=later    goes on for a second, then exits in the midst of whatever it has
+ *     stop=rude     exits at once
+ *     grace=MS      instead of the two seconds, or of the one
+ *   origin check PORT    asks /health, as a HEALTHCHECK
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -52,6 +55,7 @@ static struct {
     char         name[64];
     int          epoll, listener, records;
     enum stop    stop;
+    unsigned     grace_ms; /* 0: what is usual for `stop` */
     bool         is_sick, is_stopping;
     int64_t      stop_ms; /* exits then; 0: was not told to */
     struct peer *peers[PEERS_MAX];
@@ -234,7 +238,8 @@ static void begin_to_stop(void)
 {
     record("term");
     if (self.stop == STOP_RUDE) finish(0);
-    self.stop_ms = now_ms() + (self.stop == STOP_LATER ? LATER_MS : STOP_MS);
+    unsigned usual_ms = self.stop == STOP_LATER ? LATER_MS : STOP_MS;
+    self.stop_ms = now_ms() + (self.grace_ms ? self.grace_ms : usual_ms);
     if (self.stop == STOP_LATER) return;
     self.is_stopping = true;
     if (self.listener >= 0) {
@@ -299,6 +304,8 @@ static void read_options(char **options, unsigned *after_ms)
     for (; *options; options++) {
         if (!strncmp(*options, "after=", 6))
             *after_ms = (unsigned)strtoul(*options + 6, NULL, 10);
+        else if (!strncmp(*options, "grace=", 6))
+            self.grace_ms = (unsigned)strtoul(*options + 6, NULL, 10);
         else if (!strcmp(*options, "stop=rude"))
             self.stop = STOP_RUDE;
         else if (!strcmp(*options, "stop=quick"))

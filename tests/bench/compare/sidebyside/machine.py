@@ -106,7 +106,7 @@ if sys.argv[1]:
 
 
 class Process:
-    """A child in a session of its own, pinned to one CPU, that dies with us."""
+    """A child in a session of its own, pinned to one CPU (None: to none), that dies with us."""
     guard = None # a Guard, while there is a run
 
     def __init__(self, command, cpu, root=None, nice=0, **options):
@@ -117,7 +117,8 @@ class Process:
         def prepare():
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-            os.sched_setaffinity(0, {cpu})
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
             if nice == REAL_TIME:
                 os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
             elif nice:
