@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replicas that docker-compose starts and stops (Debian's, version 1): service `web` of project `shop`."""
+"""Replicas that docker-compose starts and stops: service `web` of project `shop`."""
 import os
 import subprocess
 
@@ -29,7 +29,7 @@ class Compose:
     def up(self, count):
         """`up --scale web=COUNT`; those that run then."""
         done = subprocess.run(
-            ["docker-compose", "--no-ansi", "-p", "shop", "-f", self.path, "up", "-d", "--scale", f"web={count}"],
+            ["docker-compose", "--ansi", "never", "-p", "shop", "-f", self.path, "up", "-d", "--scale", f"web={count}"],
             env={**os.environ, "DOCKER_HOST": self.engine.endpoint}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
         assert done.returncode == 0, done.stderr

@@ -83,3 +83,13 @@ class Load:
         had = {c.name: {r[0] for r in c.requests()} for c in containers}
         return [r for r in self.results
                 if r.status == 200 and r.number not in had.get(r.word, ())]
+
+    def check(self, containers):
+        """What holds whatever happens: nothing is done twice, and nothing told that was not done."""
+        print(f"\n  {dict(self.counts())}", end="")
+        assert not self.doubles(containers) and not self.lost(containers)
+
+    def check_all(self, containers):
+        """And no request failed."""
+        self.check(containers)
+        assert not self.failures(), self.failures()[:5]

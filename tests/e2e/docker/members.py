@@ -17,6 +17,13 @@ def states(gate):
     return {e["address"].split(" ")[-1]: e["state"] for e in upstream(gate)["endpoints"]}
 
 
+def start(engine, gate, *names, options=(), **config):
+    """Starts containers and waits until the gate uses all of them."""
+    webs = engine.run_all(names, *options, **config)
+    until(lambda: all(states(gate).get(n) == "ready" for n in names), f"{names}", PATIENCE)
+    return webs
+
+
 def reason(gate, name):
     """Why that container is in its state."""
     [e] = [e for e in upstream(gate)["endpoints"] if e["address"].split(" ")[-1] == name]

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from engine import PATIENCE, Events
-from harness import Gate, until
+from engine import Events
+from harness import Gate
 from load import Load
-from members import becomes, states
+from members import becomes, start
 
 CONFIG = """
     listeners: { http: { address: "127.0.0.1:0" } }
@@ -25,19 +25,6 @@ def gate(engine, request):
         yield g
 
 
-def start(engine, gate, *names, options=(), **config):
-    """Starts them and waits until the gate uses all."""
-    webs = [engine.run(name, *options, **config) for name in names]
-    until(lambda: all(states(gate).get(n) == "ready" for n in names), f"{names}", PATIENCE)
-    return webs
-
-
-def finished(load, webs):
-    """What holds after every deploy: nothing was done twice, and nothing is told that was not done."""
-    print(f"\n  {dict(load.counts())}", end="")
-    assert not load.doubles(webs) and not load.lost(webs)
-
-
 def test_scale(engine, gate):
     """1 -> 10 -> 2: each of the ten gets its share; those that leave lose nothing."""
     webs = start(engine, gate, "web-1")
@@ -49,8 +36,7 @@ def test_scale(engine, gate):
             web.stop()
         becomes(gate, web_1="ready", web_2="ready")
         load.progress(300, by=webs[:2])
-    finished(load, webs)
-    assert not load.failures(), load.failures()[:5]
+    load.check_all(webs)
 
 
 @pytest.mark.parametrize("options", [(), ("after=700",)])
@@ -67,8 +53,7 @@ def test_rolling_replacement(engine, gate, options):
             leaver.remove()
         becomes(gate, web_4="ready", web_5="ready", web_6="ready")
         load.progress(100, by=webs[3:])
-    finished(load, webs)
-    assert not load.failures(), load.failures()[:5]
+    load.check_all(webs)
 
 
 def test_quick_ones_are_replaced(engine, gate):
@@ -82,7 +67,7 @@ def test_quick_ones_are_replaced(engine, gate):
             leaver.stop()
         becomes(gate, web_3="ready", web_4="ready")
         load.progress(200, by=webs[2:])
-    finished(load, webs)
+    load.check(webs)
     assert all(r.method == "POST" and r.status == 502 for r in load.failures()), load.failures()[:5]
 
 
@@ -100,7 +85,7 @@ def test_killed_one_after_the_other(engine, gate):
             load.progress(100, by=[w for w in webs if w is not web])
             web.start()
             load.progress(100, by=webs)
-    finished(load, webs)
+    load.check(webs)
     for r in load.failures():
         assert r.method == "POST" and r.status == 502, r
         assert any(r.sent_us <= end and begin <= r.done_us for begin, end in windows), r
