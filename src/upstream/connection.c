@@ -44,9 +44,19 @@ static void count_bytes(struct upstream_conn *u)
     u->conn.received_bytes = u->conn.sent_bytes = 0;
 }
 
+/* Is nothing on its way, either way, and would closing it leave TIME_WAIT at this end? */
+static bool is_at_rest(const struct upstream_conn *u)
+{
+    return u->codec && !u->codec->is_shared && !u->conn.tls && !u->conn.has_peer_closed &&
+           !u->is_new && codec_room(u->codec) && !conn_has_unsent(&u->conn);
+}
+
+/* One at rest ends with RST: who connects and disconnects much would else use up the local
+ * ports towards a replica, and connect(2) looks for a free one ever longer. */
 void upstream_conn_close(struct upstream_conn *u)
 {
     if (u->conn.is_closed) return;
+    bool is_reset = is_at_rest(u) || (u->codec && u->codec->is_tunnel && u->codec->is_broken);
     count_bytes(u);
     upstream_conn_leave_pool(u);
     list_remove(&u->link);
@@ -56,8 +66,8 @@ void upstream_conn_close(struct upstream_conn *u)
     atomic_fetch_sub_explicit(&u->pool->endpoint->live->connections, 1, memory_order_relaxed);
     counter_move(&u->client->counters->active, -1);
     tell_room(u);
-    /* Other messages say themselves where they end. */
-    conn_close(&u->conn, u->codec && u->codec->is_tunnel && u->codec->is_broken);
+    /* Messages say themselves where they end, but for a tunnel's. */
+    conn_close(&u->conn, is_reset);
 }
 
 static void enter_pool(struct upstream_conn *u)

@@ -2,6 +2,7 @@
 """HTTP/1.1 through the gate: what arrives, what comes back, what stays open."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import threading
@@ -69,6 +70,22 @@ def test_post_avoids_a_connection_that_has_just_ended():
         os.kill(gate.worker_pid, signal.SIGCONT)
         assert read_message(c).json["start"] == "POST /2 HTTP/1.1"
         assert origin.connections == 2
+
+
+def test_connections_leave_no_local_ports_behind():
+    """Towards replicas that are connected to again and again: each in TIME_WAIT would keep a port for a minute,
+    and in the end there is none left."""
+    with Origin() as origin, Gate("""
+            listeners: { http: { address: "127.0.0.1:0" } }
+            upstreams: { app: { servers: ["{app}"], keep_alive_connections: 0 } }
+            routes: [ { upstream: app } ]
+            """, app=origin.address) as gate, gate.connect() as c:
+        for i in range(20):
+            c.send(f"GET /{i} HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert read_message(c).status == 200
+        lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        waiting = [x for x in lines if x[2].endswith(f":{origin.port:04X}") and x[3] == "06"]
+        assert origin.connections == 20 and not waiting
 
 
 def test_pipelined_requests_are_answered_in_order(gate):

@@ -4,6 +4,7 @@
  */
 #include "conn_probe.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -202,6 +203,13 @@ void expect_end(int fd)
 {
     char byte;
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+void expect_reset(int fd)
+{
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
 }
 
 void expect_got(const struct probe *p, const char *text)

@@ -58,6 +58,7 @@ void         put(int fd, const char *text);
 /* Reads so many bytes, and they are `text`. */
 void expect(int fd, const char *text);
 void expect_end(int fd);
+void expect_reset(int fd);
 void expect_got(const struct probe *p, const char *text);
 /* Closes with RST. */
 void abort_socket(int fd);

@@ -212,7 +212,7 @@ static void an_idle_connection_makes_room(void **state)
     assert_ptr_not_equal(a.endpoint, a.ask.tried[0]);
     request_connect(&a);
     assert_int_equal(a.failed_count, 0);
-    expect_end(fd);
+    expect_reset(fd);
     assert_int_equal(bench.sides[0].client.locals[0]->conn_count, 1);
     assert_int_equal(bench.sides[0].client.locals[0]->idle_count, 0);
     end_all();
@@ -234,7 +234,7 @@ static void a_fresh_connection_takes_the_place_of_an_idle_one(void **state)
     request_connect(&b);
     assert_false(upstream_stream_is_reused(b.stream));
     assert_int_equal(atomic_load(&b.endpoint->live->connections), 1);
-    expect_end(fd);
+    expect_reset(fd);
     end_all();
     close(fd);
 }
@@ -289,7 +289,7 @@ static void idle_connections_are_closed(void **state)
     request_end(&a);
     assert_int_equal(pool_of(&a, slot)->idle_count, 1);
     bench_update(&bench, bench_list(&bench, gone == 'x' ? "y" : "x"));
-    expect_end(fd);
+    expect_reset(fd);
     bench_turn(&bench);
     assert_null(pool_of(&a, slot));
     end_all();
@@ -309,7 +309,7 @@ static void a_request_finishes_at_one_that_left(void **state)
     bench_update(&bench, "");
     assert_non_null(pool_of(&a, x->slot));
     request_ask(&a, fd);
-    expect_end(fd); /* not kept any more */
+    expect_reset(fd); /* not kept any more */
     bench_turn(&bench);
     assert_non_null(pool_of(&a, x->slot)); /* it is still chosen */
     request_end(&a);
