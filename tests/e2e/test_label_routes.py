@@ -135,14 +135,16 @@ def test_a_route_outlives_its_containers_for_a_while(daemon, origin, fleet):
         daemon.die(old)
         daemon.remove(old)
         wait_state(gate, "docker:shop/web", "waits")
-        begun = time.monotonic()
         new = fleet.make(3)
         waiting = gate.connect()
         waiting.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
         until(lambda: status(gate)["upstreams"][-1]["queued"] == 1, "a request that waits")
         daemon.start(new)
         assert read_message(waiting).body == b"127.30.0.3"
+        # Its end alone counts once the route has seen it, a moment after the upstream.
+        wait_state(gate, "docker:shop/web", "serves")
         assert status(gate)["generation"] == generation
+        begun = time.monotonic()
         daemon.die(new)
         until(lambda: state(gate, "docker:shop/web") is None, "its end")
         assert time.monotonic() - begun > 2
