@@ -42,11 +42,11 @@ static void repeat(struct attempt *a)
 
 enum { PAUSE_MIN_MS = 25, PAUSE_MAX_MS = 250 };
 
-/* Doubled with each retry; half of it is chance, so that those who failed together do not
- * come back together. */
-static uint64_t pause_ms(struct exchange *x)
+/* Doubled with each retry that counts; half of it is chance, so that those who failed together do
+ * not come back together. */
+static uint64_t pause_ms(struct exchange *x, bool is_counted)
 {
-    uint32_t most = PAUSE_MIN_MS;
+    uint32_t most = is_counted ? PAUSE_MIN_MS : PAUSE_MAX_MS;
     for (unsigned i = 1; i < x->repeats && most < PAUSE_MAX_MS; i++) most *= 2;
     if (most > PAUSE_MAX_MS) most = PAUSE_MAX_MS;
     return most / 2 + random_below(x->ask.random, most / 2 + 1);
@@ -75,6 +75,17 @@ static bool goes_on(const struct attempt *a, const struct failure *f)
            has_other(a) && a->x->retries + 1 < BALANCE_TRIED_MAX;
 }
 
+/* There is no connection to be had, though the containers are said to serve: they are stopping, and
+ * the daemon has yet to tell. That is worth as long a wait as if there were none. */
+static bool bides(const struct attempt *a, const struct failure *f)
+{
+    const struct exchange          *x = a->x;
+    const struct upstream_settings *s = upstream_of(a)->settings;
+    uint64_t age_ms = (x->worker->loop->clock.now_ns - x->started_ns) / 1000000;
+    return s->docker && upstream_of(a)->retries && !a->started_ns && !f->needs_other &&
+           age_ms < s->wait_for_endpoint;
+}
+
 /* Another attempt: after a pause, unless nothing was sent. What repeats work is paid from the
  * budget. */
 static bool retry(struct attempt *a, const struct failure *f)
@@ -82,14 +93,15 @@ static bool retry(struct attempt *a, const struct failure *f)
     struct exchange *x = a->x;
     struct worker   *w = x->worker;
     bool             is_free = goes_on(a, f);
+    bool             is_counted = !is_free && may_count_more(a);
     if (!is_retried(a, f->kind) || (f->needs_other && !has_other(a))) return false;
-    if (!is_free && !may_count_more(a)) return false;
+    if (!is_free && !is_counted && !bides(a, f)) return false;
     if (may_have_acted(a, f->why) && !upstream_client_spend(&w->upstreams, upstream_of(a))) {
         counter_add(&w->stats->upstream_retries_denied, 1);
         return false;
     }
-    x->retries++;
-    x->repeats += !is_free;
+    x->retries += x->retries < UINT16_MAX;
+    x->repeats += is_counted;
     x->ask.is_retry = true;
     counter_add(&w->stats->upstream_retries, 1);
     attempt_count(a, 0);
@@ -98,7 +110,7 @@ static bool retry(struct attempt *a, const struct failure *f)
     if (is_free)
         attempt_start(x);
     else
-        exchange_wait(x, WAIT_PAUSE, pause_ms(x));
+        exchange_wait(x, WAIT_PAUSE, pause_ms(x, is_counted));
     return true;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers as replicas where the daemon does what a real one does not do on demand: see fakedocker.py, a
 fake. Real engines: tests/e2e/docker."""
+import contextlib
 import json
 import subprocess
 import time
@@ -384,6 +385,22 @@ def test_the_only_one_listens_late(tmp_path):
             assert replica.connections <= 4
         assert gate.metric("wharfgate_endpoint_ejections_total") == 0
         assert gate.metric("wharfgate_endpoint_failures_total") == 0
+
+
+@pytest.mark.parametrize("wait, status", [("60s", 200), ("500ms", 502)])
+def test_the_only_one_refuses_before_it_is_told(tmp_path, wait, status):
+    """A container that stops refuses connections before the daemon has said a word. A request goes on trying for as
+    long as it would wait for one, beyond its `retries`."""
+    [c] = fleet(1, 1)
+    port = free_port()
+    with Daemon(tmp_path / "docker.sock", [c]) as daemon, at(c, port) as first, \
+            late_gate(daemon, port, wait=wait) as gate, gate.connect() as peer:
+        until(lambda: ready(gate) == [1], "it")
+        first.close()
+        peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        until(lambda: gate.metric("wharfgate_upstream_retries_total") > 3, "more than its retries")
+        with at(c, port) if status == 200 else contextlib.nullcontext():
+            assert read_message(peer).status == status
 
 
 def test_one_of_several_listens_late(tmp_path):
