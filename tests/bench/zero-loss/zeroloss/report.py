@@ -46,7 +46,7 @@ def detail(per_entrant):
         if "problem" in got:
             rows.append([title(name), got["problem"], *["-"] * 7])
             continue
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in
+        kinds = ", ".join(f"{count:,} {' '.join(kind.split())}" for kind, count in
                           sorted(got["failures"].items(), key=lambda f: -f[1])[:4])
         post = f"{got['failed_post']:,}" + (f" ({got['killed_post']})" if got["killed_post"] else "")
         rows.append([title(name), f"{got['requests']:,}", f"{got['requests'] / got['seconds']:,.0f}",
