@@ -59,7 +59,7 @@ static void give_up_all(struct limit_node *n)
     while (!list_is_empty(&n->awaited)) {
         struct limit_call *call = of_wait(n->awaited.next);
         list_remove(&call->wait_link);
-        limit_remote_give_up(n->worker, call);
+        limit_remote_give_up(call);
     }
     alarm_clear(&n->alarm);
 }
@@ -168,7 +168,7 @@ static void on_alarm(struct alarm *a)
             unqueue(n, call);
         } else {
             list_remove(&call->wait_link);
-            limit_remote_give_up(w, call);
+            limit_remote_give_up(call);
         }
         limit_node_failed(n);
     }
@@ -198,11 +198,10 @@ static bool send_by(struct limit_node *n, struct limit_call *call)
 {
     call->node = n;
     call->redis.on_reply = on_reply;
-    if (n->is_leaving || !n->conn) return false;
     /* What came too late is given back all the same, or a slow server would empty buckets. */
-    if (n->is_open && (call->want > 0 || !is_ready(n))) return false;
+    if (n->is_leaving || !n->conn || (n->is_open && call->want > 0)) return false;
     if (!is_ready(n)) {
-        if (n->queue_count >= LIMIT_QUEUE_MAX) return false;
+        if (n->is_open || call->is_debt || n->queue_count >= LIMIT_QUEUE_MAX) return false;
         list_append(&n->queue, &call->queue_link);
         n->queue_count++;
     } else if (!send_now(n, call)) {
@@ -252,6 +251,7 @@ static void on_ready(struct redis_conn *c)
     n->was_ready = true;
     n->ready_ms = now_ms(n);
     close_circuit(n);
+    (void)limit_remote_settle(n->worker);
     send_queue(n);
 }
 
@@ -292,7 +292,9 @@ static void on_probe(struct redis_call *call, const struct redis_reply *r)
 {
     struct limit_node *n = container_of(call, struct limit_node, probe);
     n->probe_ms = 0;
-    if (r && r->kind != REDIS_KIND_ERROR) close_circuit(n);
+    if (!r || r->kind == REDIS_KIND_ERROR) return;
+    close_circuit(n);
+    (void)limit_remote_settle(n->worker);
 }
 
 static void on_retry(struct deadline *d)
@@ -364,9 +366,7 @@ bool limit_send_to(struct limit_worker *w, struct limit_call *call, const struct
 {
     struct limit_node *n = to && to->address.family != ADDRESS_NONE ? find(w, to) : NULL;
     if (!n && to && to->address.family != ADDRESS_NONE) n = add(w, to);
-    if (n && send_by(n, call)) return true;
-    counter_add(&w->counters.refused, 1);
-    return false;
+    return n && send_by(n, call);
 }
 
 const struct redis_node *limit_node_place(const struct limit_node *n)

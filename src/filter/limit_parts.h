@@ -70,6 +70,7 @@ struct limit_call {
     bool                 is_failed; /* told so; a late answer counts all the same */
     bool                 is_spent;  /* by on_failure's word: who asked has passed */
     bool                 sends_script;
+    bool                 is_debt;   /* charges for what passed before: its grant is nobody's */
     bool                 is_asking; /* after ASK: RESP's ASKING goes before it */
     uint8_t              key_len;
     char                 key[LEASE_KEY_MAX];
@@ -99,6 +100,9 @@ void limit_remote_args(const struct limit_call *call, struct slice args[LIMIT_AR
 /* Its reply; NULL: the connection has ended. */
 void limit_remote_answered(struct limit_worker *w, struct limit_call *call,
                            const struct redis_reply *r);
-/* Nobody waits any more: too late, or the circuit opened. */
-void limit_remote_give_up(struct limit_worker *w, struct limit_call *call);
+/* Nobody waits any more, though it is under way: too late, or the circuit opened. */
+void limit_remote_give_up(struct limit_call *call);
 void limit_remote_sweep(struct limit_worker *w);
+/* A server can be asked again: before all else it is told of what passed without it. True:
+ * something is left that could not be sent. */
+bool limit_remote_settle(struct limit_worker *w);

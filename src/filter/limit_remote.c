@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "filter/limit_debt.h"
 #include "filter/limit_parts.h"
 #include "filter/limit_script.h"
 #include "io/digest.h"
@@ -31,6 +32,7 @@ struct limit_local {
 struct limit_remote {
     struct limit_store      *store;
     struct lease_table      *table;
+    struct limit_debts      *debts;
     struct lease_terms       terms; /* but for the number of gateways */
     char                    *head;  /* of a key's name in Redis: "wharfgate:{api:" */
     size_t                   head_len;
@@ -50,6 +52,7 @@ struct limit_remote *limit_remote_new(struct limit_store               *store,
     buffer_printf(&head, "%.*s:{%.*s:", SLICE_ARG(store->settings->prefix), SLICE_ARG(s->name));
     r->store = store;
     r->table = table;
+    r->debts = limit_debts_new(store->worker_count);
     r->terms.interval_ns = rule.interval_ns;
     r->terms.burst = s->burst;
     r->terms.is_exact = s->mode == LIMIT_EXACT || s->delay;
@@ -67,6 +70,7 @@ void limit_remote_free(struct limit_remote *r)
 {
     if (!r) return;
     lease_table_free(r->table);
+    limit_debts_free(r->debts);
     free(r->head);
     free(r);
 }
@@ -118,6 +122,7 @@ static void release(void *part, unsigned index, struct loop *l)
     (void)l;
     if (--local->use_count) return;
     list_remove(&local->link);
+    limit_debts_forget(r->debts, index);
     LIST_EACH (it, &r->store->workers[index].calls) {
         struct limit_call *call = container_of(it, struct limit_call, link);
         if (call->remote == r) call->remote = NULL;
@@ -133,8 +138,8 @@ static struct slice key_of(const struct limit_call *call)
     return slice_make(call->key, call->key_len);
 }
 
-/* Tokens that are in hand are given back if nobody uses them. */
-static void watch_unused(struct limit_worker *w)
+/* Tokens that are in hand are given back if nobody uses them, debts are paid. */
+static void watch(struct limit_worker *w)
 {
     if (!w->sweep.at_ms) deadline_set(w->loop, &w->sweep, SWEEP_MS);
 }
@@ -207,16 +212,21 @@ static void tell(struct limit_call *call, enum limit_outcome outcome,
     ask->call = NULL;
     ask->outcome = outcome;
     if (decision) ask->decision = *decision;
-    call->is_spent = ask->on_answer(ask);
+    bool passes = ask->on_answer(ask);
+    call->is_spent = passes && outcome == LIMIT_LATE;
 }
 
-void limit_remote_give_up(struct limit_worker *w, struct limit_call *call)
+static void fail(struct limit_call *call, enum limit_outcome how)
 {
-    (void)w;
     if (call->remote && call->ticket && !call->is_failed)
         lease_failed(call->remote->table, key_of(call), call->ticket);
     call->is_failed = true;
-    tell(call, LIMIT_FAILED, NULL);
+    tell(call, how, NULL);
+}
+
+void limit_remote_give_up(struct limit_call *call)
+{
+    fail(call, LIMIT_LATE);
 }
 
 static uint64_t ms_up(int64_t us)
@@ -253,8 +263,8 @@ static void take_answer(struct limit_worker *w, struct limit_call *call,
         .reset_ms = reset_ms,
         .early_ms = granted > 0 && reset_ms > interval_ms ? reset_ms - interval_ms : 0,
     };
-    if (surplus) give_back(w, r, key_of(call), surplus);
-    if (granted > 1) watch_unused(w);
+    if (surplus && !call->is_debt) give_back(w, r, key_of(call), surplus);
+    if (granted > 1) watch(w);
     tell(call, LIMIT_DECIDED, &d);
 }
 
@@ -276,14 +286,34 @@ static bool try_again(struct limit_worker *w, struct limit_call *call, struct sl
     return limit_send_to(w, call, from ? redis_map_redirect(map, from, &to) : NULL);
 }
 
+/* What was to be counted there is not: Redis is full, or a replica, or has gone. */
+static void owe_still(struct limit_worker *w, const struct limit_call *call)
+{
+    if (!call->remote || !(call->is_debt || call->is_spent)) return;
+    struct lease_terms terms = terms_of(call->remote);
+    uint32_t           tokens = call->is_debt ? (uint32_t)call->want : 1;
+    uint64_t           short_ns = terms.interval_ns * terms.gateways * tokens;
+    limit_debts_add(call->remote->debts, w->index, key_of(call), tokens,
+                    w->loop->clock.now_ns + short_ns);
+    watch(w);
+}
+
+/* Its last word is none. */
+static void end_unanswered(struct limit_worker *w, struct limit_call *call)
+{
+    fail(call, LIMIT_FAILED);
+    owe_still(w, call);
+    free_call(w, call);
+}
+
 static void take_error(struct limit_worker *w, struct limit_call *call, struct slice error)
 {
     if (try_again(w, call, error)) return;
+    struct limit_node *n = call->node; /* the one it was sent on to, if that cannot be asked */
     counter_add(&w->counters.errors, 1);
     limit_set_trouble(w->store, error.data);
-    limit_remote_give_up(w, call);
-    limit_node_failed(call->node);
-    free_call(w, call);
+    end_unanswered(w, call);
+    limit_node_failed(n);
 }
 
 void limit_remote_answered(struct limit_worker *w, struct limit_call *call,
@@ -291,8 +321,7 @@ void limit_remote_answered(struct limit_worker *w, struct limit_call *call,
 {
     if (!r) {
         counter_add(&w->counters.lost, 1);
-        limit_remote_give_up(w, call);
-        free_call(w, call);
+        end_unanswered(w, call);
         return;
     }
     if (r->kind == REDIS_KIND_ERROR) {
@@ -305,7 +334,7 @@ void limit_remote_answered(struct limit_worker *w, struct limit_call *call,
     if (call->remote && call->want > 0 && is_answer(r))
         take_answer(w, call, r);
     else
-        limit_remote_give_up(w, call); /* nobody waits for what was given back */
+        fail(call, LIMIT_FAILED); /* nobody waits for what was given back */
     free_call(w, call);
 }
 
@@ -329,6 +358,7 @@ static enum limit_outcome ask_for(struct limit_worker *w, struct limit_remote *r
     struct limit_call *call = new_call(w, r, key, t->want, t->ticket);
     call->ask = ask;
     if (!send_call(w, call)) {
+        counter_add(&w->counters.refused, 1);
         if (t->ticket) lease_failed(r->table, key, t->ticket);
         free_call(w, call);
         return LIMIT_FAILED;
@@ -363,6 +393,49 @@ void limit_forget(struct limit_ask *ask)
     ask->call = NULL;
 }
 
+/* ---- what passed without Redis ---- */
+
+void limit_remote_owe(struct limit_remote *r, unsigned worker, struct slice key, uint64_t full_ms)
+{
+    struct limit_worker *w = &r->store->workers[worker];
+    char                 digest[LEASE_KEY_MAX];
+    uint64_t             full_ns, now_ns = w->loop->clock.now_ns;
+    if (__builtin_mul_overflow(full_ms, (uint64_t)MS_US * US_NS, &full_ns) ||
+        __builtin_add_overflow(full_ns, now_ns, &full_ns))
+        full_ns = UINT64_MAX;
+    limit_debts_add(r->debts, worker, short_key(key, digest), 1, full_ns);
+    watch(w);
+}
+
+struct settling {
+    struct limit_worker *worker;
+    struct limit_remote *remote;
+};
+
+static bool charge(void *arg, struct slice key, uint32_t tokens)
+{
+    const struct settling *s = arg;
+    struct limit_call     *call = new_call(s->worker, s->remote, key, tokens, 0);
+    call->is_debt = true;
+    if (send_call(s->worker, call)) return true;
+    free_call(s->worker, call);
+    return false;
+}
+
+bool limit_remote_settle(struct limit_worker *w)
+{
+    bool has_more = false;
+    LIST_EACH (it, &w->remotes) {
+        struct limit_local     *local = container_of(it, struct limit_local, link);
+        struct settling         s = { w, local->remote };
+        struct lease_terms      terms = terms_of(local->remote);
+        struct limit_settlement how = { terms.interval_ns * terms.gateways, w->loop->clock.now_ns,
+                                        charge, &s };
+        has_more |= limit_debts_settle(local->remote->debts, w->index, &how);
+    }
+    return has_more;
+}
+
 /* ---- what is unused ---- */
 
 struct sweep {
@@ -379,7 +452,7 @@ static void on_unused(void *arg, struct slice key, uint32_t tokens)
 void limit_remote_sweep(struct limit_worker *w)
 {
     uint64_t now_ns = w->loop->clock.now_ns, unused_ns = (uint64_t)UNUSED_MS * MS_US * US_NS;
-    bool     has_more = false;
+    bool     has_more = limit_remote_settle(w);
     LIST_EACH (it, &w->remotes) {
         struct sweep       s = { w, container_of(it, struct limit_local, link)->remote };
         struct lease_sweep sweep = { 0, 1, now_ns - unused_ns, on_unused, &s };

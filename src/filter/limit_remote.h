@@ -16,6 +16,7 @@ enum limit_outcome {
     LIMIT_DECIDED,
     LIMIT_WAITS,  /* on_answer comes, unless it is forgotten before */
     LIMIT_FAILED, /* Redis cannot be asked: see on_failure */
+    LIMIT_LATE,   /* the same; but it may still count the request */
 };
 
 /* A request that waits; embedded in its state. */
@@ -46,5 +47,8 @@ enum setting_on_failure limit_remote_on_failure(const struct limit_remote *r);
 /* Takes one request of `key`; ask->on_answer is set, the rest is filled in. */
 enum limit_outcome limit_remote_take(struct limit_remote *r, unsigned worker, struct slice key,
                                      struct limit_ask *ask);
+/* The request has passed all the same, after LIMIT_FAILED; the key's bucket here is full again
+ * in so long. Redis is told when it can be. */
+void limit_remote_owe(struct limit_remote *r, unsigned worker, struct slice key, uint64_t full_ms);
 /* The request is gone. */
 void limit_forget(struct limit_ask *ask);

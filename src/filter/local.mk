@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 src_libwharfgate_a_SOURCES += src/filter/lease.c src/filter/lease.h
 src_libwharfgate_a_SOURCES += \
+	src/filter/limit_debt.c src/filter/limit_debt.h \
 	src/filter/limit_node.c src/filter/limit_parts.h \
 	src/filter/limit_remote.c src/filter/limit_remote.h \
 	src/filter/limit_script.c src/filter/limit_script.h \

@@ -155,18 +155,21 @@ static void mirror(const struct rate_limit *l, struct slice key, uint64_t now_ns
     (void)gcra_take(l->table, key, &share, now_ns);
 }
 
-/* Redis cannot be asked. */
-static void fall_back(struct limit_state *s, size_t i, struct slice key)
+/* Redis cannot be asked: LIMIT_FAILED or LIMIT_LATE. */
+static void fall_back(struct limit_state *s, size_t i, struct slice key, enum limit_outcome how)
 {
     const struct rate_limit *l = s->chain->rules[i];
     struct exchange         *x = s->exchange;
     struct verdict          *v = &s->verdicts[i];
     struct gcra_rule         share;
-    counter_add(&l->counters[exchange_worker_index(x)].fallbacks, 1);
+    unsigned                 worker = exchange_worker_index(x);
+    counter_add(&l->counters[worker].fallbacks, 1);
     switch (limit_remote_on_failure(l->remote)) {
     case ON_FAILURE_LOCAL:
         share = share_of(l);
         v->decision = gcra_take(l->table, key, &share, exchange_clock(x)->now_ns);
+        if (v->decision.admitted && how == LIMIT_FAILED)
+            limit_remote_owe(l->remote, worker, key, v->decision.reset_ms);
         break;
     case ON_FAILURE_OPEN:
         v->decision.admitted = true;
@@ -203,7 +206,8 @@ static bool ask(struct limit_state *s, size_t i)
     }
     switch (limit_remote_take(l->remote, exchange_worker_index(x), key, &s->ask)) {
     case LIMIT_DECIDED: take_decision(s, i, key); return true;
-    case LIMIT_FAILED: fall_back(s, i, key); return true;
+    case LIMIT_FAILED:
+    case LIMIT_LATE: fall_back(s, i, key, LIMIT_FAILED); return true;
     case LIMIT_WAITS: break;
     }
     return false;
@@ -276,7 +280,7 @@ static bool on_answer(struct limit_ask *a)
     if (a->outcome == LIMIT_DECIDED)
         take_decision(s, s->next, key);
     else
-        fall_back(s, s->next, key);
+        fall_back(s, s->next, key, a->outcome);
     bool passes = s->verdicts[s->next].decision.admitted;
     if (go_on(s, true) == FILTER_CONTINUE) exchange_continue(s->exchange);
     return passes;

@@ -13,3 +13,5 @@ tests_unit_filter_concurrency_test_SOURCES = tests/unit/filter/concurrency_test.
 check_PROGRAMS += tests/unit/filter/rate_limit_test
 tests_unit_filter_rate_limit_test_SOURCES = tests/unit/filter/rate_limit_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
+check_PROGRAMS += tests/unit/filter/limit_debt_test
+tests_unit_filter_limit_debt_test_SOURCES = tests/unit/filter/limit_debt_test.c
