@@ -10,7 +10,6 @@
  *
  * Closed: calls are sent. Open: nobody waits, nothing is sent but the probe.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -21,7 +20,7 @@ enum { MS_NS = 1000000, WINDOW_MS = 1000, SILENT_MS = 1000 };
 struct limit_node {
     struct list          link; /* worker->nodes */
     struct limit_worker *worker;
-    char                 text[ADDRESS_TEXT_MAX]; /* which node of a map it is */
+    char                *text; /* which node of a map it is */
     struct address       address;
     char                *path; /* of a Unix socket: what address points to */
     struct redis_conn   *conn;
@@ -335,7 +334,7 @@ static struct limit_node *add(struct limit_worker *w, const struct redis_node *w
 {
     struct limit_node *n = mem_zalloc(sizeof(*n));
     n->worker = w;
-    snprintf(n->text, sizeof(n->text), "%s", which->text);
+    n->text = mem_strdup(which->text);
     n->address = which->address;
     if (which->address.path) n->address.path = n->path = mem_strdup(which->address.path);
     list_init(&n->awaited);
@@ -359,6 +358,7 @@ static void remove_node(struct limit_node *n)
     deadline_remove(&n->retry);
     list_remove(&n->link);
     free(n->path);
+    free(n->text);
     free(n);
 }
 
