@@ -5,10 +5,13 @@
  *              connects           answers late or not at all: three times, or mostly
  *   CONNECTING --------> CLOSED ----------------------------------------> OPEN
  *       |                  ^                                               |
- *       | fails            '------------- a probe is answered -------------|
+ *       | fails            '--------- a probe is answered in time ---------|
  *       '------------------> OPEN, connects again each half second <-------'
  *
- * Closed: calls are sent. Open: nobody waits, nothing is sent but the probe.
+ * Closed: calls are sent. Open: nobody waits, nothing is sent but the probe and what is given
+ * back. What passed meanwhile is charged as soon as it is closed; where other gateways have to
+ * do that, too, requests still do without for a moment, or the first one would find buckets
+ * that are only full because the others have not come yet.
  */
 #include <stdlib.h>
 
@@ -34,6 +37,8 @@ struct limit_node {
     uint64_t             window_ms; /* since when it counts: */
     uint32_t             window_calls, window_failures;
     uint32_t             failures;  /* in a row */
+    uint64_t             down_ms;   /* since when it could not be asked, the last time */
+    uint64_t             settle_ms; /* until then requests do without */
     uint64_t             ready_ms;  /* since when the connection can be used */
     bool                 was_ready; /* it can */
     bool                 is_open;
@@ -83,6 +88,7 @@ static void open_circuit(struct limit_node *n)
     struct limit_worker *w = n->worker;
     if (!n->is_open) {
         n->is_open = true;
+        n->down_ms = now_ms(n);
         counter_add(&w->counters.opened, 1);
         counter_move(&w->counters.open, 1);
         redis_store_tell_moved(w->store->shared);
@@ -99,6 +105,14 @@ static void close_circuit(struct limit_node *n)
     n->failures = 0;
     n->window_ms = 0;
     deadline_clear(&n->retry);
+}
+
+/* The circuit has closed. */
+static void settle(struct limit_node *n)
+{
+    uint64_t owed_ms = atomic_load_explicit(&n->worker->store->owed_ms, memory_order_relaxed);
+    if (owed_ms && owed_ms >= n->down_ms) n->settle_ms = now_ms(n) + LIMIT_SETTLE_MS;
+    (void)limit_remote_settle(n->worker);
 }
 
 /* Of the present second. */
@@ -199,6 +213,7 @@ static bool send_by(struct limit_node *n, struct limit_call *call)
     call->redis.on_reply = on_reply;
     /* What came too late is given back all the same, or a slow server would empty buckets. */
     if (n->is_leaving || !n->conn || (n->is_open && call->want > 0)) return false;
+    if (call->want > 0 && !call->is_debt && now_ms(n) < n->settle_ms) return false;
     if (!is_ready(n)) {
         if (n->is_open || call->is_debt || n->queue_count >= LIMIT_QUEUE_MAX) return false;
         list_append(&n->queue, &call->queue_link);
@@ -250,7 +265,7 @@ static void on_ready(struct redis_conn *c)
     n->was_ready = true;
     n->ready_ms = now_ms(n);
     close_circuit(n);
-    (void)limit_remote_settle(n->worker);
+    settle(n);
     send_queue(n);
 }
 
@@ -266,6 +281,7 @@ static void on_dead(struct redis_conn *c, const char *why)
     n->conn = NULL;
     n->was_ready = false;
     n->probe_ms = 0;
+    if (!n->is_open) n->down_ms = now_ms(n);
     fail_queue(n);
     if (n->is_leaving) return;
     if (was_ready && !n->is_open && now_ms(n) - n->ready_ms >= LIMIT_PROBE_MS)
@@ -287,13 +303,16 @@ static void drop_conn(struct limit_node *n)
     redis_conn_close(c);
 }
 
+/* An answer that a request would not have waited for is none. */
 static void on_probe(struct redis_call *call, const struct redis_reply *r)
 {
     struct limit_node *n = container_of(call, struct limit_node, probe);
+    uint64_t           took_ms = now_ms(n) - n->probe_ms;
     n->probe_ms = 0;
     if (!r || r->kind == REDIS_KIND_ERROR) return;
+    if (took_ms > n->worker->store->settings->deadline) return;
     close_circuit(n);
-    (void)limit_remote_settle(n->worker);
+    settle(n);
 }
 
 static void on_retry(struct deadline *d)
@@ -335,6 +354,7 @@ static struct limit_node *add(struct limit_worker *w, const struct redis_node *w
     struct limit_node *n = mem_zalloc(sizeof(*n));
     n->worker = w;
     n->text = mem_strdup(which->text);
+    n->down_ms = now_ms(n);
     n->address = which->address;
     if (which->address.path) n->address.path = n->path = mem_strdup(which->address.path);
     list_init(&n->awaited);

@@ -16,6 +16,7 @@
 
 enum {
     LIMIT_PROBE_MS = 500,      /* while a circuit is open */
+    LIMIT_SETTLE_MS = 750,     /* until other gateways have found the server, too */
     LIMIT_CONNECT_MS = 1000,   /* until a connection is ready */
     LIMIT_FAILURES_MAX = 3,    /* in a row: the circuit opens */
     LIMIT_WINDOW_CALLS = 20,   /* at least so many in a second, and more than half failed */
@@ -51,7 +52,8 @@ struct limit_store {
     struct tls_client    **tls; /* one a worker and, last, control's; NULL: plain */
     unsigned               worker_count;
     struct limit_worker   *workers;
-    _Atomic uint64_t       trouble[LIMIT_TROUBLE_BYTES / 8]; /* a text; torn at worst */
+    _Atomic uint64_t owed_ms; /* when a request last passed without Redis, of a shared limit */
+    _Atomic uint64_t trouble[LIMIT_TROUBLE_BYTES / 8]; /* a text; torn at worst */
 };
 
 /* One question of a remote; lives until its answer or the connection's end. */

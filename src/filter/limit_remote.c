@@ -404,6 +404,8 @@ void limit_remote_owe(struct limit_remote *r, unsigned worker, struct slice key,
         __builtin_add_overflow(full_ns, now_ns, &full_ns))
         full_ns = UINT64_MAX;
     limit_debts_add(r->debts, worker, short_key(key, digest), 1, full_ns);
+    if (limit_remote_gateways(r) > 1)
+        atomic_store_explicit(&w->store->owed_ms, w->loop->clock.now_ms, memory_order_relaxed);
     watch(w);
 }
 

@@ -369,6 +369,21 @@ def test_client_that_leaves_while_it_waits_has_taken_nothing(redis, gate):
     assert ask(gate, key="w", count=12) == [200] * 10 + [429] * 2
 
 
+@pytest.mark.parametrize("target", ["/exact", "/lease"])
+def test_rule_is_gone_before_its_answer_comes(redis, gate, target):
+    """Nobody waits any more, no plan has the rule: the answer is nobody's."""
+    assert ask(gate, "/free") == [200]
+    with waiting(gate, redis, target) as c:
+        c.reset()
+        without = CONFIG.replace("rate_limit: exact, ", "").replace("rate_limit: lease, ", "")
+        assert gate.reload(without).returncode == 0
+        until(lambda: gate.admin("/v1/status").json["plans_alive"] == 1, "the old plan's end")
+        s = store(gate)
+        assert s["calls"] > s["replies"]
+    until(lambda: ask(gate, "/free") == [200] and store(gate)["replies"] >= s["calls"], "all answers")
+    assert ask(gate, "/exact", count=20) == [200] * 20
+
+
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_sigterm_while_a_request_waits(redis, is_answered):
     with gate_at(f"redis://{redis.address}", deadline="10s" if is_answered else "1s") as g:
