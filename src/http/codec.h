@@ -97,6 +97,7 @@ struct http_stream {
     struct arena                 *arena; /* for received heads; set by the owner before input */
     void                         *owner;
     size_t                        unsent_bytes; /* of body, given but not yet in the transport */
+    bool copies_body; /* set by the owner: body that it sends is not borrowed */
 };
 
 /* What a codec asks of the connection it stands on. */
@@ -284,7 +285,7 @@ static inline void http_stream_send_head(struct http_stream *s, const struct htt
     s->codec->ops->send_head(s, head);
 }
 
-/* `data` may be borrowed until the end of this event (outq.h). Never more in
+/* `data` may be borrowed until the end of this event (outq.h), unless s->copies_body. Never more in
  * all than body_bytes said; fewer at the end is a reset. */
 static inline void http_stream_send_body(struct http_stream *s, struct slice data)
 {

@@ -134,19 +134,21 @@ void h1_send_head(struct http_stream *s, const struct http_head *head)
         send_request_head(c, head);
 }
 
-static void put_data(struct outq *q, struct slice data)
+static void put_data(struct h1_codec *c, struct slice data)
 {
-    if (data.len >= BORROW_BYTES_MIN)
+    struct outq *q = &c->base.out;
+    if (data.len >= BORROW_BYTES_MIN && !c->stream.copies_body)
         outq_borrow(q, data.data, data.len);
     else
         outq_put(q, data.data, data.len);
 }
 
-static void put_chunk(struct outq *q, struct slice data)
+static void put_chunk(struct h1_codec *c, struct slice data)
 {
-    char *line = outq_reserve(q, H1_CHUNK_LINE_MAX);
+    struct outq *q = &c->base.out;
+    char        *line = outq_reserve(q, H1_CHUNK_LINE_MAX);
     outq_commit(q, h1_chunk_line(line, data.len));
-    put_data(q, data);
+    put_data(c, data);
     outq_put(q, "\r\n", 2);
 }
 
@@ -163,13 +165,13 @@ void h1_send_body(struct http_stream *s, struct slice data)
     if (data.len == 0 || c->base.is_broken || is_answer_to_head(c)) return;
     assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
     if (c->send == H1_SEND_CHUNKED) {
-        put_chunk(&c->base.out, data);
+        put_chunk(c, data);
     } else {
         if (c->send == H1_SEND_LENGTH) {
             assert(data.len <= c->x->send_left);
             c->x->send_left -= data.len;
         }
-        put_data(&c->base.out, data);
+        put_data(c, data);
     }
     s->unsent_bytes += data.len;
     c->base.owner_ops->on_output(&c->base);

@@ -452,8 +452,11 @@ void h2_send_body(struct http_stream *stream, struct slice data)
     assert(s->send_left < 0 || data.len <= (uint64_t)s->send_left);
     if (s->send_left > 0) s->send_left -= (int64_t)data.len;
     if (s->lent.len) outq_put(&s->body, s->lent.data, s->lent.len);
-    s->lent = data;
-    if (list_is_empty(&s->lent_link)) list_append(&c->lent, &s->lent_link);
+    s->lent = stream->copies_body ? slice_make(NULL, 0) : data;
+    if (stream->copies_body)
+        outq_put(&s->body, data.data, data.len);
+    else if (list_is_empty(&s->lent_link))
+        list_append(&c->lent, &s->lent_link);
     stream->unsent_bytes += data.len;
     wake(c, s);
 }

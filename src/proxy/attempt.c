@@ -10,6 +10,7 @@
 #include "proxy/attempt_parts.h"
 #include "proxy/downstream.h"
 #include "proxy/farewell.h"
+#include "proxy/transform.h"
 #include "proxy/tunnel.h"
 
 /* The endpoint has one request less. Called once an attempt. */
@@ -25,7 +26,8 @@ void attempt_count(struct attempt *a, unsigned status)
     struct exchange *x = a->x;
     struct series   *s = stats_upstream(x->worker->stats, upstream_of(a)->series);
     uint64_t         now_ns = x->worker->loop->clock.now_ns;
-    series_add(s, status, a->sent_bytes, x->response_bytes, (now_ns - a->began_ns) / 1000);
+    uint64_t         response_bytes = x->transform ? transform_fed_bytes(x) : x->response_bytes;
+    series_add(s, status, a->sent_bytes, response_bytes, (now_ns - a->began_ns) / 1000);
     if (x->first_byte_ns) histogram_add(&s->first_byte, (x->first_byte_ns - a->began_ns) / 1000);
 }
 

@@ -9,6 +9,7 @@
 #include "proxy/exchange_log.h"
 #include "proxy/farewell.h"
 #include "proxy/forward.h"
+#include "proxy/transform.h"
 #include "proxy/tunnel.h"
 
 /* ---- the end ---- */
@@ -48,6 +49,7 @@ static void finish(struct exchange *x)
     x->state = EXCHANGE_DONE;
     deadline_remove(&x->deadline);
     farewell_end(x);
+    transform_stop(x);
     attempt_cancel(x);
     abandon_origin(x);
     end_filters(x);
@@ -130,8 +132,12 @@ void exchange_finish_tunnel(struct exchange *x)
 
 void exchange_respond_body(struct exchange *x, struct slice data)
 {
-    x->response_bytes += data.len;
-    http_stream_send_body(x->stream, data);
+    if (x->transform) {
+        transform_feed(x, data);
+    } else {
+        x->response_bytes += data.len;
+        http_stream_send_body(x->stream, data);
+    }
     exchange_progress(x);
 }
 
@@ -144,6 +150,7 @@ static bool has_no_body(const struct exchange *x, int64_t body_bytes)
 
 void exchange_respond_end(struct exchange *x, const struct http_fields *trailers)
 {
+    if (x->transform) transform_finish(x);
     if (!has_no_body(x, x->response_body_bytes)) http_stream_send_end(x->stream, trailers);
     x->response_ended = true;
     finish_if_sent(x);
@@ -155,15 +162,11 @@ static void send_reply(struct exchange *x)
     struct slice      body = x->reply.body;
     x->reply.head = NULL;
     x->status = head->status;
+    x->response_body_bytes = head->body_bytes;
     http_stream_send_head(x->stream, head);
-    if (!has_no_body(x, head->body_bytes)) {
-        x->response_bytes = body.len;
-        http_stream_send_body(x->stream, body);
-        http_stream_send_end(x->stream, NULL);
-    }
-    x->response_ended = true;
+    if (!has_no_body(x, head->body_bytes)) exchange_respond_body(x, body);
     exchange_progress(x);
-    finish_if_sent(x);
+    exchange_respond_end(x, NULL);
 }
 
 /* No head of a response, or no more of the request, in time. */
@@ -505,6 +508,7 @@ static void on_sent(struct http_stream *s, size_t sent_bytes)
 {
     struct exchange *x = of_stream(s);
     if (x->farewell) sent_bytes = farewell_sent(x, sent_bytes);
+    if (x->transform) sent_bytes = transform_consume(x);
     if (x->attempt) attempt_consumed(x->attempt, sent_bytes);
     exchange_progress(x);
     if (x->state == EXCHANGE_TUNNEL)

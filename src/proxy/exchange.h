@@ -16,6 +16,7 @@
 struct attempt;
 struct downstream;
 struct farewell;
+struct transform;
 
 enum exchange_state {
     EXCHANGE_READ_HEAD,       /* awaits the head; the connection's header deadline */
@@ -58,8 +59,9 @@ struct exchange {
     struct plan_use         *use;
     const struct plan_route *route;
     struct http_head        *request;
-    struct attempt          *attempt;  /* the present one, or NULL */
-    struct farewell         *farewell; /* of a WebSocket; else NULL */
+    struct attempt          *attempt;   /* the present one, or NULL */
+    struct farewell         *farewell;  /* of a WebSocket; else NULL */
+    struct transform        *transform; /* of the response's body; else NULL */
     struct arena             arena;
     struct deadline          deadline;
     struct list              link; /* worker.ended */

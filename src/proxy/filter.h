@@ -68,6 +68,16 @@ struct origin_ops {
     void (*cancel)(struct exchange *x, const void *config);
 };
 
+/* What runs on a response's body: takes all of `data` and gives what comes of it by
+ * exchange_emit(). It cannot fail, nor end the exchange. */
+enum transform_step {
+    TRANSFORM_MORE,
+    TRANSFORM_FLUSH,  /* nothing is held back: what was given so far can be read */
+    TRANSFORM_FINISH, /* the body is complete; nothing follows */
+};
+typedef void transform_run(struct exchange *x, void *state, struct slice data,
+                           enum transform_step step);
+
 /* ---- what may be asked of an exchange ---- */
 struct http_head     *exchange_request(struct exchange *x);
 struct arena         *exchange_arena(struct exchange *x);
@@ -100,3 +110,10 @@ void exchange_reply_status(struct exchange *x, unsigned status, const char *reas
  * `body`, which must stay until the exchange ends (arena or plan). */
 void exchange_reply(struct exchange *x, struct http_head *head, struct slice body,
                     const char *reason);
+/* From a response filter, once, for a head that a body follows: it goes through `run`,
+ * which is told to flush at the end of each turn that brought some of a body whose length
+ * nobody said. The head loses its length. A body that is cut short is never finished. */
+void exchange_transform(struct exchange *x, struct http_head *head, transform_run *run,
+                        void *state);
+/* From within `run`: bytes for the client, which are copied. */
+void exchange_emit(struct exchange *x, struct slice data);

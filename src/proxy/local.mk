@@ -20,6 +20,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/request_key.c src/proxy/request_key.h \
 	src/proxy/retry.c \
 	src/proxy/seek.c \
+	src/proxy/transform.c src/proxy/transform.h \
 	src/proxy/tunnel.c src/proxy/tunnel.h \
 	src/proxy/farewell.c src/proxy/farewell.h \
 	src/proxy/worker.c src/proxy/worker.h
