@@ -25,14 +25,16 @@ die() {
 # Needed to build, and only then to test. Names are the same in Debian 12 and 13.
 build_packages=(gcc libc6-dev make autoconf automake pkg-config
     libevent-dev libssl-dev libyaml-dev libpcre2-dev libnghttp2-dev libcurl4-openssl-dev
-    libc-ares-dev libjansson-dev libhiredis-dev libxxhash-dev)
+    libc-ares-dev libjansson-dev libhiredis-dev libxxhash-dev zlib1g-dev libisal-dev libbrotli-dev
+    libzstd-dev)
 unit_packages=(libcmocka-dev dnsmasq-base nginx openssl python3 redis-server)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)
 e2e_packages=(dnsmasq-base python3 python3-pytest python3-pytest-xdist python3-yaml
     python3-jsonschema curl openssl procps iproute2 util-linux
     chromium chromium-driver nghttp2-client nghttp2-server python3-h2 python3-hpack
-    python3-hyperframe python3-websockets python3-grpcio python3-redis redis-server)
+    python3-hyperframe python3-websockets python3-grpcio python3-redis redis-server
+    python3-brotli python3-zstandard)
 # The engine that the e2e tests of Docker run for themselves, and its namespaces.
 docker_packages=(docker.io docker-compose tini gcc libc6-dev)
 dist_packages=(git xz-utils)

@@ -4,6 +4,8 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
+#include "config.h"
+
 #include <ares.h>
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -15,17 +17,51 @@
 #include <stdio.h>
 #include <unistd.h>
 #include <yaml.h>
+#include <zlib.h>
+#ifdef HAVE_ISAL
+#include <isa-l.h>
+#endif
+#ifdef HAVE_BROTLI
+#include <brotli/encode.h>
+#endif
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
 
 #include "cli/cli.h"
 #include "control/gate.h"
 #include "control/version.h"
 
-enum { LIBRARY_MAX = 9, TEXT_MAX = 64 };
+enum { LIBRARY_MAX = 13, TEXT_MAX = 64 };
 
 struct library {
     const char *name;
     char        version[TEXT_MAX];
 };
+
+/* Of content codings: what is not here was not there when the program was built. */
+static size_t list_codings(struct library *to)
+{
+    size_t n = 0;
+    to[n].name = "zlib";
+    snprintf(to[n++].version, TEXT_MAX, "%s", zlibVersion());
+#ifdef HAVE_ISAL
+    to[n].name = "isa-l";
+    snprintf(to[n++].version, TEXT_MAX, "%d.%d.%d", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION,
+             ISAL_PATCH_VERSION);
+#endif
+#ifdef HAVE_BROTLI
+    uint32_t brotli = BrotliEncoderVersion();
+    to[n].name = "brotli";
+    snprintf(to[n++].version, TEXT_MAX, "%u.%u.%u", brotli >> 24, brotli >> 12 & 0xfff,
+             brotli & 0xfff);
+#endif
+#ifdef HAVE_ZSTD
+    to[n].name = "zstd";
+    snprintf(to[n++].version, TEXT_MAX, "%s", ZSTD_versionString());
+#endif
+    return n;
+}
 
 static size_t list_libraries(struct library *to)
 {
@@ -48,7 +84,7 @@ static size_t list_libraries(struct library *to)
     snprintf(to[n++].version, TEXT_MAX, "%s", jansson_version_str());
     to[n].name = "hiredis";
     snprintf(to[n++].version, TEXT_MAX, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
-    return n;
+    return n + list_codings(to + n);
 }
 
 static void put_text(struct buffer *to, const struct library *libraries, size_t count)

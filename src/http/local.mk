@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+if HAVE_ISAL
+src_libwharfgate_a_SOURCES += src/http/coding_isal.c
+endif
+if HAVE_BROTLI
+src_libwharfgate_a_SOURCES += src/http/coding_brotli.c
+endif
+if HAVE_ZSTD
+src_libwharfgate_a_SOURCES += src/http/coding_zstd.c
+endif
 src_libwharfgate_a_SOURCES += \
+	src/http/accept_encoding.c src/http/accept_encoding.h \
 	src/http/chars.c src/http/chars.h \
 	src/http/codec.h \
+	src/http/coder_pool.c src/http/coder_pool.h \
+	src/http/coding.c src/http/coding.h src/http/coding_private.h \
+	src/http/coding_zlib.c \
 	src/http/field.c \
 	src/http/h1.h \
 	src/http/h1_body.c src/http/h1_body.h \

@@ -12,6 +12,7 @@ FUZZ_TARGETS += h1_request
 FUZZ_TARGETS += h1_response
 FUZZ_TARGETS += h2_client
 FUZZ_TARGETS += h2_server
+FUZZ_TARGETS += accept_encoding
 FUZZ_TARGETS += uri
 FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol

@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/http/accept_encoding_test
+tests_unit_http_accept_encoding_test_SOURCES = tests/unit/http/accept_encoding_test.c
+check_PROGRAMS += tests/unit/http/coding_test
+tests_unit_http_coding_test_SOURCES = tests/unit/http/coding_test.c
+tests_unit_http_coding_test_LDADD = $(LDADD) $(BROTLIDEC_LIBS)
 check_PROGRAMS += tests/unit/http/field_test
 tests_unit_http_field_test_SOURCES = tests/unit/http/field_test.c
 check_PROGRAMS += tests/unit/http/h1_codec_test

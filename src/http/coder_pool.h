@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A worker's encoders: a few are kept for the next body, and all of them together never
+ * take more than the pool may. One thread only.
+ */
+#pragma once
+
+#include "http/coding.h"
+
+enum { CODER_OUT_BYTES = 32 * 1024 };
+
+struct coder_pool {
+    struct list idle;       /* the one used last first */
+    size_t      idle_count; /* at most CODER_IDLE_MAX */
+    size_t      used_bytes; /* by their bounds, idle ones included */
+    size_t      max_bytes;  /* set by the owner, any time */
+    char       *out;        /* CODER_OUT_BYTES, for whoever runs one; NULL until the first */
+};
+
+void coder_pool_init(struct coder_pool *p);
+/* Those that were taken have been given back. */
+void coder_pool_reset(struct coder_pool *p);
+/* One that has begun; NULL: there is no memory for it. */
+struct coder *coder_pool_take(struct coder_pool *p, enum http_coding coding, int level,
+                              int64_t body_bytes);
+void          coder_pool_give(struct coder_pool *p, struct coder *c);
