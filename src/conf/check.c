@@ -134,15 +134,23 @@ void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *
     check_retries(p, u, at);
 }
 
-void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
-                         const struct conf_place *at)
+/* "off" among others makes no sense, nor does "any". */
+static void check_alone(struct conf_parser *p, const char *key, const struct text_list *list,
+                        const struct conf_place *at)
 {
-    for (size_t i = 0; i < policy->upgrades.count && policy->upgrades.count > 1; i++) {
-        struct slice one = policy->upgrades.items[i];
+    for (size_t i = 0; i < list->count && list->count > 1; i++) {
+        struct slice one = list->items[i];
         if (slice_eq(one, S("off")) || slice_eq(one, S("any")))
-            conf_report_add(p->report, CONF_ERROR, at, "`upgrade`: `%.*s` stands alone",
+            conf_report_add(p->report, CONF_ERROR, at, "`%s`: `%.*s` stands alone", key,
                             SLICE_ARG(one));
     }
+}
+
+void conf_check_policy(struct conf_parser *p, const struct policy_settings *policy,
+                       const struct conf_place *at)
+{
+    check_alone(p, "upgrade", &policy->upgrades, at);
+    check_alone(p, "compress", &policy->compress.codings, at);
 }
 
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at)

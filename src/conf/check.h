@@ -18,8 +18,8 @@ void conf_check_ejection(struct conf_parser *p, void *base, const struct conf_pl
 void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *u,
                          const struct conf_place *at);
 /* `off` and `any` of `upgrade` stand alone. */
-void conf_check_upgrades(struct conf_parser *p, const struct policy_settings *policy,
-                         const struct conf_place *at);
+void conf_check_policy(struct conf_parser *p, const struct policy_settings *policy,
+                       const struct conf_place *at);
 void conf_check_rate_limit(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_redis(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at);

@@ -156,6 +156,7 @@ static void put_ref(struct json *j, const struct conf_section *section)
 }
 
 static void put_row(struct json *j, const struct conf_row *row);
+static void put_many(struct json *j, const struct conf_row *row);
 
 static const struct conf_row *shorthand_of(const struct conf_section *section)
 {
@@ -233,7 +234,10 @@ static void put_section(struct json *j, const struct conf_section *section, unsi
         json_open(j, '[');
         json_newline(j);
         json_open(j, '{');
-        put_scalar(j, shorthand);
+        if (shorthand->shape == CONF_MANY)
+            put_many(j, shorthand);
+        else
+            put_scalar(j, shorthand);
         json_close(j, '}');
         json_newline(j);
         json_open(j, '{');

@@ -393,7 +393,8 @@ static void check_required(struct conf_parser *p, const struct conf_section *sec
     buffer_reset(&names);
 }
 
-/* `key: scalar` for a section with a shorthand is `key: { shorthand: scalar }`. */
+/* `key: scalar` for a section with a shorthand is `key: { shorthand: scalar }`; the same for a
+ * list where the shorthand may be one. */
 static bool fill_shorthand(struct conf_parser *p, const struct conf_section *section,
                            const struct conf_node *n, void *base)
 {
@@ -402,7 +403,11 @@ static bool fill_shorthand(struct conf_parser *p, const struct conf_section *sec
     conf_rows(&w, section, 0);
     while (conf_next_row(&w)) {
         if (strcmp(w.row->key, section->shorthand) != 0) continue;
-        read_scalar(p, w.row, n, (char *)field_of(w.row, base) + w.shift);
+        void *field = (char *)field_of(w.row, base) + w.shift;
+        if (w.row->shape == CONF_MANY)
+            read_many(p, w.row, n, field);
+        else
+            read_scalar(p, w.row, n, field);
         return true;
     }
     return false;

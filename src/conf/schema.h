@@ -106,7 +106,7 @@ struct conf_section {
     size_t                     also_offset;
     const struct conf_row     *name;      /* items of a CONF_MAP: what their key is */
     const char                *off;       /* what turns it off, for those who write `off` */
-    const char                *shorthand; /* a scalar stands for this key alone */
+    const char                *shorthand; /* a scalar (a list) stands for this key alone */
     bool                       is_scalar; /* only the shorthand is written */
     bool                       has_place; /* begins with struct conf_place */
     /* Before the keys are read; also when there are none (CONF_INLINE). */

@@ -175,6 +175,7 @@ struct limit_settings {
     uint64_t body_min_rate;           /* bytes/s a body must keep up after body_idle; 0: off. 256 */
     uint32_t requests_per_connection; /* 0: no bound */
     uint32_t streams_per_connection;  /* 128: requests at once on one HTTP/2 connection */
+    uint64_t compression_memory;      /* 64 MiB: of encoders, of all workers */
 };
 
 /* An upstream's replicas by their containers. */
@@ -301,6 +302,14 @@ struct redirect_settings {
     uint16_t     status; /* 308 */
 };
 
+struct compress_settings {
+    struct conf_place at;
+    struct text_list  codings;    /* the gladliest first; none or "off": it is off */
+    struct text_list  types;      /* media types; none: compress.c's */
+    uint64_t          min_length; /* 1 KiB */
+    uint32_t          gzip_level, br_level, zstd_level;
+};
+
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
     uint64_t                    max_body; /* 1 MiB; 0: unlimited */
@@ -310,7 +319,8 @@ struct policy_settings {
     bool                        allow_encoded_slash;
     bool                        access_log;          /* default true */
     bool                        client_cert_headers; /* X-Client-Cert-*: default true */
-    struct text_list            upgrades;            /* none: websocket; "any", "off" */
+    struct compress_settings    compress;
+    struct text_list            upgrades; /* none: websocket; "any", "off" */
     struct error_page_settings *error_pages;
     size_t                      error_page_count;
 };

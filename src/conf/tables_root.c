@@ -158,6 +158,14 @@ static const struct conf_row limits_rows[] = {
       CONF_FIELD(limit_settings, streams_per_connection),
       .preset = "128",
       .doc = "Requests at once on one HTTP/2 connection, of a client or to a server." },
+    { .key = "compression_memory",
+      .type = &conf_size,
+      .min = 1 << 20,
+      .max = 1ull << 40,
+      CONF_FIELD(limit_settings, compression_memory),
+      .preset = "64MiB",
+      .doc = "What all encoders of `compress` may take at once; a response that finds none goes "
+             "out as it is." },
     { 0 },
 };
 

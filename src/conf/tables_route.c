@@ -310,7 +310,12 @@ static const struct conf_row policy_rows[] = {
       .doc = "Files for the gateway's own error answers, by status or `default`. They replace "
              "those of `defaults` as a whole." },
     { .key = "security_headers", .shape = CONF_LATER },
-    { .key = "compress", .shape = CONF_LATER },
+    { .key = "compress",
+      .shape = CONF_INLINE,
+      .section = &conf_compress_section,
+      CONF_FIELD(policy_settings, compress),
+      .preset_doc = "off",
+      .doc = "Codings of responses, or a section." },
     { 0 },
 };
 
@@ -327,7 +332,7 @@ static void begin_defaults(struct conf_parser *p, void *base)
 
 static void end_defaults(struct conf_parser *p, void *base, const struct conf_place *at)
 {
-    conf_check_upgrades(p, base, at);
+    conf_check_policy(p, base, at);
 }
 
 static const struct conf_row no_rows[] = { { 0 } };
@@ -396,7 +401,7 @@ static void begin_route(struct conf_parser *p, void *base)
 static void end_route(struct conf_parser *p, void *base, const struct conf_place *at)
 {
     const struct route_settings *route = base;
-    conf_check_upgrades(p, &route->policy, at);
+    conf_check_policy(p, &route->policy, at);
 }
 
 const struct conf_section conf_route_section = {

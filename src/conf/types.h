@@ -33,6 +33,8 @@ extern const struct conf_type conf_match_path;
 extern const struct conf_type conf_url_path;
 extern const struct conf_type conf_method;
 extern const struct conf_type conf_upgrade;
+extern const struct conf_type conf_coding;
+extern const struct conf_type conf_media_type;
 extern const struct conf_type conf_field_name;
 extern const struct conf_type conf_field_value;
 extern const struct conf_type conf_query_name;
@@ -71,6 +73,8 @@ extern const struct conf_section conf_redis_section;
 extern const struct conf_section conf_defaults_section;
 extern const struct conf_section conf_route_section;
 extern const struct conf_section conf_match_section;
+/* tables_compress.c */
+extern const struct conf_section conf_compress_section;
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
 extern const struct conf_section conf_dns_section;           /* discovery.dns */

@@ -391,6 +391,57 @@ const struct conf_type conf_upgrade = {
     .write = conf_write_text,
 };
 
+static bool read_coding(struct conf_parser *p, const struct conf_row *row, struct slice text,
+                        void *field, struct error *e)
+{
+    static const struct slice known[] = { SLICE("zstd"), SLICE("br"), SLICE("gzip"), SLICE("off") };
+    struct nearest            n;
+    (void)row;
+    if (slice_eq(text, S("deflate")))
+        return error_set(e,
+                         "`deflate` is two formats in practice; every client that takes it takes "
+                         "`gzip`");
+    nearest_init(&n, text);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (slice_eq(text, known[i])) return conf_store_text(p, text, field);
+        nearest_try(&n, known[i]);
+    }
+    if (slice_eq_nocase(text, S("brotli"))) n.best = known[1];
+    if (conf_is_no(text)) n.best = known[3];
+    p->hint = nearest_hint(&n, &p->report->arena);
+    return false;
+}
+
+const struct conf_type conf_coding = {
+    .label = "`zstd`, `br`, `gzip` or `off`",
+    .expected = "`zstd`, `br`, `gzip` or `off`",
+    .json = "\"string\"",
+    .pattern = "(zstd|br|gzip|off)",
+    .read = read_coding,
+    .write = conf_write_text,
+};
+
+static bool read_media_type(struct conf_parser *p, const struct conf_row *row, struct slice text,
+                            void *field, struct error *e)
+{
+    (void)row;
+    (void)e;
+    size_t       slash = slice_find(text, '/');
+    struct slice kind = slice_make(text.data, slash);
+    if (slash == text.len || text.len > 128) return false;
+    return is_token(kind) && is_token(slice_from(text, slash + 1)) &&
+           (!slice_eq(kind, S("*")) || slice_eq(text, S("*/*"))) && conf_store_text(p, text, field);
+}
+
+const struct conf_type conf_media_type = {
+    .label = "media type",
+    .expected = "a media type such as `application/json`, `text/*` or `*/*`",
+    .json = "\"string\"",
+    .pattern = "[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+    .read = read_media_type,
+    .write = conf_write_text,
+};
+
 static bool read_field_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
                             void *field, struct error *e)
 {

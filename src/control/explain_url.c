@@ -3,6 +3,7 @@
  * Which listener, route and filters a request meets, and who answers it.
  */
 #include "control/explain_parts.h"
+#include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/rate_limit.h"
 #include "proxy/route_explain.h"
@@ -178,6 +179,7 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
             detail = limits_text(p, &route->policy->rate_limits, rate_limit_text, a);
         if (ops == &filter_concurrency)
             detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
+        if (ops == &filter_compress) detail = compress_text(route->filters[i].config, a);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
         explain_put(to, ",\"detail\"", detail);
         buffer_put_char(to, '}');

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "conf/types.h"
 #include "control/plan_parts.h"
+#include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
@@ -132,6 +133,26 @@ static const void *configure_concurrency(struct build *b, const struct route_set
     return chain;
 }
 
+static const void *configure_compress(struct build *b, const struct route_settings *route)
+{
+    return compress_config_new(&route->policy.compress, &b->plan->arena);
+}
+
+/* A library that was not there when the program was built. */
+static void check_codings(struct build *b, const struct compress_settings *s)
+{
+    for (size_t i = 0; i < s->codings.count; i++) {
+        struct slice     name = s->codings.items[i];
+        enum http_coding coding = http_coding_lookup(name);
+        const char      *package = coding < CODING_COUNT ? coder_lacks(coding) : NULL;
+        if (package)
+            conf_report_add(b->report, CONF_ERROR, &s->at,
+                            "`compress`: this wharfgate was built without `%.*s`: install %s and "
+                            "build it anew, or leave it out",
+                            SLICE_ARG(name), package);
+    }
+}
+
 /* The order in which requests meet them; responses meet them in reverse. */
 static const struct {
     const struct filter_ops *ops;
@@ -140,6 +161,7 @@ static const struct {
 } filter_table[] = {
     { &filter_concurrency, configure_concurrency }, /* whom it refuses costs no token */
     { &filter_rate_limit, configure_rate_limits },
+    { &filter_compress, configure_compress }, /* sees a response as its origin made it */
 };
 
 enum { FILTER_COUNT = sizeof(filter_table) / sizeof(filter_table[0]) };
@@ -261,6 +283,7 @@ void build_routes(struct build *b)
     const struct settings *s = b->settings;
     struct plan           *p = b->plan;
     build_no_route(b);
+    check_codings(b, &s->defaults.compress);
     p->routes = arena_zalloc(&p->arena, (s->route_count + 1) * sizeof(*p->routes));
     p->route_count = s->route_count;
     for (size_t i = 0; i < s->route_count; i++) {
@@ -270,6 +293,8 @@ void build_routes(struct build *b)
         to->policy = &from->policy;
         to->series = registry_hold_series(b->maker->registry, SERIES_ROUTE, from->name,
                                           s->metrics.max_series, &p->arena);
+        if (memcmp(&from->policy.compress.at, &s->defaults.compress.at, sizeof(struct conf_place)))
+            check_codings(b, &from->policy.compress); /* its own */
         set_upstream(b, to, from);
         set_origin(b, to, from);
         add_filters(b, to, from);

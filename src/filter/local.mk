@@ -7,5 +7,6 @@ src_libwharfgate_a_SOURCES += \
 	src/filter/limit_script.c src/filter/limit_script.h \
 	src/filter/limit_store.c src/filter/limit_store.h \
 	src/filter/limit_top.c src/filter/limit_top.h
+src_libwharfgate_a_SOURCES += src/filter/compress.c src/filter/compress.h
 src_libwharfgate_a_SOURCES += src/filter/concurrency.c src/filter/concurrency.h
 src_libwharfgate_a_SOURCES += src/filter/rate_limit.c src/filter/rate_limit.h

@@ -5,16 +5,26 @@
  */
 #pragma once
 
+#include "base/counter.h"
 #include "http/coding.h"
+
+/* Kept by whoever runs the encoders; the owner reads them. */
+struct coder_counters {
+    struct counter responses[CODING_COUNT];
+    struct counter in_bytes[CODING_COUNT];
+    struct counter out_bytes[CODING_COUNT];
+    struct counter refused; /* for lack of memory */
+};
 
 enum { CODER_OUT_BYTES = 32 * 1024 };
 
 struct coder_pool {
-    struct list idle;       /* the one used last first */
-    size_t      idle_count; /* at most CODER_IDLE_MAX */
-    size_t      used_bytes; /* by their bounds, idle ones included */
-    size_t      max_bytes;  /* set by the owner, any time */
-    char       *out;        /* CODER_OUT_BYTES, for whoever runs one; NULL until the first */
+    struct list            idle;       /* the one used last first */
+    size_t                 idle_count; /* at most CODER_IDLE_MAX */
+    size_t                 used_bytes; /* by their bounds, idle ones included */
+    size_t                 max_bytes;  /* set by the owner, any time */
+    char                  *out; /* CODER_OUT_BYTES, for whoever runs one; NULL until the first */
+    struct coder_counters *counters; /* set by the owner */
 };
 
 void coder_pool_init(struct coder_pool *p);

@@ -18,6 +18,7 @@
 #include "http/message.h"
 #include "io/address.h"
 
+struct coder_pool;
 struct exchange;
 struct loop;
 struct mailbox;
@@ -97,6 +98,8 @@ void **exchange_origin_state(struct exchange *x);
 struct slice exchange_key(struct exchange *x, const struct request_key *key);
 /* The one that the exchange lives on. */
 struct loop *exchange_loop(const struct exchange *x);
+/* Of the worker that the exchange lives on. */
+struct coder_pool *exchange_coders(struct exchange *x);
 /* For the access log: this limit refused the request, or would have (`is_dry_run`). */
 void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run);
 

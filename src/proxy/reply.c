@@ -193,6 +193,11 @@ struct loop *exchange_loop(const struct exchange *x)
     return x->worker->loop;
 }
 
+struct coder_pool *exchange_coders(struct exchange *x)
+{
+    return &x->worker->coders;
+}
+
 void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run)
 {
     *(is_dry_run ? &x->limit_dry_run : &x->limit) = name;

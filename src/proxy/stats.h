@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/counter.h"
 #include "base/slice.h"
+#include "http/coder_pool.h"
 #include "upstream/client.h"
 
 enum {
@@ -74,6 +75,7 @@ struct worker_stats {
     struct counter           upstream_retries_denied; /* by the budget */
     struct counter           upstream_queue_timeouts; /* no turn in time */
     struct counter           upstream_no_endpoint;    /* none was ready in time */
+    struct coder_counters    coders;                  /* counted by filter/compress.c */
     struct counter           regex_limits;            /* router_match.has_hit_limit */
     struct counter           log_lines_dropped;
     struct counter           loop_turns;

@@ -170,6 +170,7 @@ static void adopt_plan(struct message *m, void *receiver)
     w->limits = p->limits;
     uint64_t most = p->settings->limits.max_connections;
     w->connection_max = (most + p->worker_count - 1) / p->worker_count;
+    w->coders.max_bytes = p->settings->limits.compression_memory / p->worker_count;
     if (!w->is_draining) sync_listeners(w, p);
     if (old) plan_use_unref(w, old);
 }
@@ -255,6 +256,8 @@ struct worker *worker_new(const struct worker_params *p, struct error *e)
     block_pool_init(&w->exchange_blocks, sizeof(struct exchange), BLOCKS_KEPT);
     random_secret(&w->id_prefix, sizeof(w->id_prefix));
     w->stats = worker_stats_new();
+    coder_pool_init(&w->coders);
+    w->coders.counters = &w->stats->coders;
     w->router_scratch = router_scratch_new();
     w->loop = loop_new(p->log);
     if (!w->loop || !mailbox_init(&w->mailbox, w->loop, w)) {
@@ -294,6 +297,7 @@ void worker_free(struct worker *w)
     block_pool_reset(&w->downstream_blocks);
     block_pool_reset(&w->exchange_blocks);
     block_pool_reset(&w->upstreams.conn_blocks);
+    coder_pool_reset(&w->coders);
     router_scratch_free(w->router_scratch);
     worker_stats_free(w->stats);
     free(w);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "http/coder_pool.h"
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
@@ -46,6 +47,7 @@ struct worker {
     enum log_format        log_format;
     struct router_scratch *router_scratch;
     struct upstream_client upstreams;
+    struct coder_pool      coders;
 
     struct plan_use   *current;
     struct http_limits limits; /* of the current plan; where codecs look */
