@@ -11,7 +11,7 @@ static const struct conf_row level_rows[] = {
       .max = 9,
       CONF_FIELD(compress_settings, zstd_level),
       .preset = "3",
-      .doc = "An encoder takes 1.5 MiB." },
+      .doc = "An encoder takes 1.25 MiB." },
     { .key = "br",
       .type = &conf_count,
       .max = 9,

@@ -17,7 +17,8 @@ struct compress_config {
 /* Of a request. */
 struct compressing {
     struct coder_pool *pool;
-    struct coder      *coder; /* NULL: none runs (any more) */
+    struct coder      *coder;      /* NULL: none runs (any more) */
+    int64_t            left_bytes; /* of the body; -1: nobody knows */
 };
 
 static const struct slice usual_types[] = {
@@ -225,9 +226,13 @@ static void run(struct exchange *x, void *state, struct slice data, enum transfo
     };
     struct compressing    *c = state;
     struct coder_counters *n = c->pool->counters;
-    enum http_coding       coding = c->coder->coding;
     struct coder_io        io = { .in = data };
     bool                   is_done;
+    if (!c->coder) return; /* the last piece was known to be that */
+    enum http_coding coding = c->coder->coding;
+    if (c->left_bytes >= 0) c->left_bytes -= (int64_t)data.len;
+    /* Encoders need not keep what nothing follows. */
+    if (c->left_bytes == 0) step = TRANSFORM_FINISH;
     counter_add(&n->in_bytes[coding], data.len);
     do {
         io.out = c->pool->out;
@@ -247,6 +252,7 @@ static void begin(struct exchange *x, const struct compress_config *config, size
     enum http_coding coding = config->codings[choice];
     give_back(c);
     c->pool = exchange_coders(x);
+    c->left_bytes = head->body_bytes;
     if (has_body)
         c->coder = coder_pool_take(c->pool, coding, config->levels[choice], head->body_bytes);
     if (has_body && !c->coder) {

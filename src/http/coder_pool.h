@@ -16,7 +16,8 @@ struct coder_counters {
     struct counter refused; /* for lack of memory */
 };
 
-enum { CODER_OUT_BYTES = 32 * 1024 };
+/* Most bodies leave in one piece; libzstd writes a whole one without keeping any of it. */
+enum { CODER_OUT_BYTES = 72 * 1024 };
 
 struct coder_pool {
     struct list            idle;       /* the one used last first */

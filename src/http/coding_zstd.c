@@ -11,9 +11,9 @@
 enum {
     WINDOW_LOG = 17,
     /* Tables that fit into a CPU's own cache are the fastest, and bound the memory. */
-    HASH_LOG = 16,
-    CHAIN_LOG = 15,
-    MEMORY_BYTES = 1536 * 1024,
+    HASH_LOG = 14,
+    CHAIN_LOG = 14,
+    MEMORY_BYTES = 1280 * 1024,
 };
 
 struct zstd_coder {

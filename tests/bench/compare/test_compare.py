@@ -76,6 +76,10 @@ class Server:
         self.listener.close()
 
 
+CHUNKED = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3f0\r\n" + BODY[:1008] +
+           b"\r\n10\r\n" + BODY[:16] + b"\r\n0\r\n\r\n")
+
+
 def ask(programs, port, **options):
     """One run against that port; its figures."""
     words = [str(programs / "load"), "--target", f"127.0.0.1:{port}", "--connections", "1",
@@ -98,6 +102,16 @@ def test_good_answers_are_counted(programs):
     result = served(programs, lambda n: [GOOD] * 100, requests=50)
     assert (result["answered"], result["failed"], result["raced"], result["dials"]) == (50, 0, 0, 0)
     assert 0 < result["latency_ns"]["p50"] <= result["latency_ns"]["p99"]
+
+
+def test_chunked_answers_are_counted_by_their_bodies(programs):
+    for answer in (GOOD, CHUNKED):
+        result = served(programs, lambda n, a=answer: [a] * 100, requests=50)
+        assert (result["answered"], result["failed"], result["body_bytes"]) == (50, 0, 51200)
+    cut = served(programs, lambda n: [CHUNKED[:-3]] if n == 2 else [CHUNKED, None], requests=3)
+    assert cut["failed"] == 1
+    bad = served(programs, lambda n: [CHUNKED.replace(b"3f0", b"3fx"), None], requests=1)
+    assert bad["failed"] == 1
 
 
 def test_a_close_under_a_request_is_raced_and_tried_again(programs):

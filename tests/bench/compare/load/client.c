@@ -193,7 +193,54 @@ static bool parse_head(struct client *c)
     const char *connection = client_field(c->head, "Connection");
     c->closes = connection && strncasecmp(connection, "close", 5) == 0;
     c->body_left = length ? strtoull(length, NULL, 10) : 0;
-    return length != NULL;
+    const char *coding = client_field(c->head, "Transfer-Encoding");
+    c->chunk = coding && strncasecmp(coding, "chunked", 7) == 0 ? CHUNK_SIZE : CHUNK_NONE;
+    return length != NULL || c->chunk;
+}
+
+/* A byte that is not a chunk's data. False: it has no place there. */
+static bool take_frame_byte(struct client *c, char byte)
+{
+    if (byte == '\r') return true;
+    if (c->chunk == CHUNK_SIZE && byte != '\n') {
+        const char *digits = "0123456789abcdef", *at = strchr(digits, byte | 0x20);
+        if (!at || !byte) return false;
+        c->body_left = c->body_left * 16 + (uint64_t)(at - digits);
+        return true;
+    }
+    if (byte != '\n') return false;
+    if (c->chunk == CHUNK_LAST_END)
+        c->chunk = CHUNK_NONE; /* with body_left 0: complete */
+    else if (c->chunk == CHUNK_DATA_END)
+        c->chunk = CHUNK_SIZE;
+    else
+        c->chunk = c->body_left ? CHUNK_DATA : CHUNK_LAST_END;
+    return true;
+}
+
+/* False: it is more than the body, or no chunks. */
+static bool take_body(struct client *c, const char *data, size_t len)
+{
+    if (!c->chunk) {
+        if (len > c->body_left) return false;
+        c->body_left -= len;
+        c->dialer->body_bytes += len;
+        return true;
+    }
+    while (len) {
+        size_t n = c->chunk == CHUNK_DATA && c->body_left < len ? (size_t)c->body_left : len;
+        if (c->chunk != CHUNK_DATA) {
+            n = 1;
+            if (!c->chunk || !take_frame_byte(c, *data)) return false;
+        } else {
+            c->body_left -= n;
+            c->dialer->body_bytes += n;
+            if (!c->body_left) c->chunk = CHUNK_DATA_END;
+        }
+        data += n;
+        len -= n;
+    }
+    return true;
 }
 
 static void answered(struct client *c)
@@ -215,10 +262,9 @@ static bool take_head(struct client *c, size_t n)
     size_t head_len = (size_t)(blank - c->head) + 4;
     size_t body = c->head_have - head_len;
     blank[2] = '\0';
-    if (!parse_head(c) || body > c->body_left) return false;
-    c->body_left -= body;
+    if (!parse_head(c)) return false;
     c->state = CLIENT_BODY;
-    return true;
+    return take_body(c, c->head + head_len, body);
 }
 
 static enum io receive_step(struct client *c)
@@ -228,14 +274,14 @@ static enum io receive_step(struct client *c)
     bool           in_head = c->state == CLIENT_HEAD;
     char          *to = in_head ? c->head + c->head_have : d->scratch;
     size_t         room = in_head ? CLIENT_HEAD_MAX - 1 - c->head_have : d->scratch_len;
-    enum io        result = receive(c, to, room, !in_head, &got);
+    bool           drops = !in_head && !c->chunk;
+    enum io        result = receive(c, to, room, drops, &got);
     if (result != IO_SOME) return result;
     d->bytes += got;
     if (in_head) {
         if (!take_head(c, got)) return IO_END;
     } else if (c->state == CLIENT_BODY) {
-        if (got > c->body_left) return IO_END;
-        c->body_left -= got;
+        if (!take_body(c, to, got)) return IO_END;
     } else if (c->state != CLIENT_ENDING) {
         return IO_END; /* bytes that nobody asked for */
     }
@@ -251,7 +297,7 @@ static void receive_all(struct client *c)
             end(c);
             return;
         }
-        if (c->state == CLIENT_BODY && c->body_left == 0) {
+        if (c->state == CLIENT_BODY && !c->chunk && c->body_left == 0) {
             answered(c);
             /* A last answer is read on to the connection's end, which may be here
              * already; whoever goes on is called again by an event. */

@@ -32,6 +32,9 @@ enum client_end {
     CLIENT_END_WITHIN_ANSWER,
 };
 
+/* Of a chunked body: what is read next. body_left is what is left of the chunk's data. */
+enum chunk_state { CHUNK_NONE, CHUNK_SIZE, CHUNK_DATA, CHUNK_DATA_END, CHUNK_LAST_END };
+
 enum { CLIENT_OUT_MAX = 1024, CLIENT_HEAD_MAX = 2048 };
 
 struct client {
@@ -44,6 +47,7 @@ struct client {
     uint16_t          status;
     bool              closes; /* this answer is the connection's last */
     uint64_t          body_left;
+    enum chunk_state  chunk; /* CHUNK_NONE: the body has a length */
     size_t            out_len, out_sent, head_have;
     /* The caller's: */
     uint64_t due_ns;
@@ -64,6 +68,7 @@ struct dialer {
     SSL_SESSION       *session; /* the newest ticket */
     bool               resumes;
     uint64_t           handshakes, resumed, dials, bytes;
+    uint64_t           body_bytes; /* of them, of bodies, without chunks' frames */
     char              *scratch;
     size_t             scratch_len;
 

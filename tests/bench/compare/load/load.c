@@ -316,10 +316,10 @@ static void report(const struct load *l, bool in_time, uint64_t elapsed_ns)
            ", \"cut\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"bad_status\": %" PRIu64
            ", \"closed_idle\": %" PRIu64 ", \"open\": %u"
            ", \"dials\": %" PRIu64 ", \"handshakes\": %" PRIu64 ", \"resumed\": %" PRIu64
-           ", \"bytes\": %" PRIu64,
+           ", \"bytes\": %" PRIu64 ", \"body_bytes\": %" PRIu64,
            in_time ? "true" : "false", elapsed_ns, f->answered, f->failed, f->raced, f->cut,
            f->refused, f->bad_status, f->closed_idle, l->open, l->dialer.dials,
-           l->dialer.handshakes, l->dialer.resumed, l->dialer.bytes);
+           l->dialer.handshakes, l->dialer.resumed, l->dialer.bytes, l->dialer.body_bytes);
     printf(", \"latency_ns\": {\"mean\": %" PRIu64 ", \"p50\": %" PRIu64 ", \"p90\": %" PRIu64
            ", \"p99\": %" PRIu64 ", \"p999\": %" PRIu64 ", \"max\": %" PRIu64 "}}\n",
            h->count ? h->sum / h->count : 0, histogram_at(h, 0.5), histogram_at(h, 0.9),
@@ -459,6 +459,7 @@ int main(int argc, char **argv)
     l->figures = (struct figures){ 0 };
     l->latency = (struct histogram){ 0 };
     l->dialer.dials = l->dialer.handshakes = l->dialer.resumed = l->dialer.bytes = 0;
+    l->dialer.body_bytes = 0;
     bool     in_time = run_phase(l, l->options.requests, l->options.rate);
     uint64_t elapsed = now_ns() - l->started_ns;
     settle(l, 20000000);

@@ -110,6 +110,8 @@ class Bench:
                   "busy": spent / result["elapsed_ns"], "failed": result["failed"]}
         for name, value in result["latency_ns"].items():
             values[f"{name}_us"] = value / 1000
+        if scenario.variant[:1] == ("compressed",):
+            values["body_bytes"] = result["body_bytes"] / requests
         if "overhead_bytes" in result:
             values["overhead_bytes"] = result["overhead_bytes"]
         return values
