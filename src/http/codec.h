@@ -133,6 +133,7 @@ struct http_codec_ops {
     void (*send_informational)(struct http_stream *s, const struct http_head *head);
     void (*send_head)(struct http_stream *s, const struct http_head *head);
     void (*send_body)(struct http_stream *s, struct slice data);
+    void (*send_range)(struct http_stream *s, const struct outq_range *range);
     void (*send_end)(struct http_stream *s, const struct http_fields *trailers);
     void (*consumed)(struct http_stream *s, size_t bytes);
     void (*reset)(struct http_stream *s);
@@ -290,6 +291,14 @@ static inline void http_stream_send_head(struct http_stream *s, const struct htt
 static inline void http_stream_send_body(struct http_stream *s, struct slice data)
 {
     s->codec->ops->send_body(s, data);
+}
+
+/* The same for a range of a file. Where the file turns out to be shorter, outq_file.is_short
+ * tells; an HTTP/2 stream is reset then, and of an HTTP/1 connection nothing more is written: its
+ * owner resets the stream. */
+static inline void http_stream_send_range(struct http_stream *s, const struct outq_range *range)
+{
+    s->codec->ops->send_range(s, range);
 }
 
 /* The message is complete. `trailers` may be NULL. Not after a head that ended

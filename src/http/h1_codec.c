@@ -244,6 +244,7 @@ static const struct http_codec_ops codec_ops = {
     .send_informational = h1_send_informational,
     .send_head = h1_send_head,
     .send_body = h1_send_body,
+    .send_range = h1_send_range,
     .send_end = h1_send_end,
     .consumed = h1_consumed,
     .reset = reset,

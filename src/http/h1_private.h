@@ -90,4 +90,5 @@ void   h1_consumed(struct http_stream *s, size_t bytes);
 void h1_send_informational(struct http_stream *s, const struct http_head *head);
 void h1_send_head(struct http_stream *s, const struct http_head *head);
 void h1_send_body(struct http_stream *s, struct slice data);
+void h1_send_range(struct http_stream *s, const struct outq_range *range);
 void h1_send_end(struct http_stream *s, const struct http_fields *trailers);

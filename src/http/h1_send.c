@@ -143,15 +143,6 @@ static void put_data(struct h1_codec *c, struct slice data)
         outq_put(q, data.data, data.len);
 }
 
-static void put_chunk(struct h1_codec *c, struct slice data)
-{
-    struct outq *q = &c->base.out;
-    char        *line = outq_reserve(q, H1_CHUNK_LINE_MAX);
-    outq_commit(q, h1_chunk_line(line, data.len));
-    put_data(c, data);
-    outq_put(q, "\r\n", 2);
-}
-
 /* A HEAD request whose head was malformed: the owner, who saw no request, cannot know
  * that its answer has no body. */
 static bool is_answer_to_head(const struct h1_codec *c)
@@ -159,22 +150,42 @@ static bool is_answer_to_head(const struct h1_codec *c)
     return c->is_server && c->is_head_method;
 }
 
+/* Comes before a piece of the body. False: it goes nowhere. */
+static bool begin_piece(struct h1_codec *c, size_t len)
+{
+    if (len == 0 || c->base.is_broken || is_answer_to_head(c)) return false;
+    assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
+    if (c->send == H1_SEND_CHUNKED) {
+        char *line = outq_reserve(&c->base.out, H1_CHUNK_LINE_MAX);
+        outq_commit(&c->base.out, h1_chunk_line(line, len));
+    } else if (c->send == H1_SEND_LENGTH) {
+        assert(len <= c->x->send_left);
+        c->x->send_left -= len;
+    }
+    return true;
+}
+
+static void end_piece(struct h1_codec *c, size_t len)
+{
+    if (c->send == H1_SEND_CHUNKED) outq_put(&c->base.out, "\r\n", 2);
+    c->stream.unsent_bytes += len;
+    c->base.owner_ops->on_output(&c->base);
+}
+
 void h1_send_body(struct http_stream *s, struct slice data)
 {
     struct h1_codec *c = h1_of(s->codec);
-    if (data.len == 0 || c->base.is_broken || is_answer_to_head(c)) return;
-    assert(c->send != H1_SEND_HEAD && c->send != H1_SEND_DONE);
-    if (c->send == H1_SEND_CHUNKED) {
-        put_chunk(c, data);
-    } else {
-        if (c->send == H1_SEND_LENGTH) {
-            assert(data.len <= c->x->send_left);
-            c->x->send_left -= data.len;
-        }
-        put_data(c, data);
-    }
-    s->unsent_bytes += data.len;
-    c->base.owner_ops->on_output(&c->base);
+    if (!begin_piece(c, data.len)) return;
+    put_data(c, data);
+    end_piece(c, data.len);
+}
+
+void h1_send_range(struct http_stream *s, const struct outq_range *range)
+{
+    struct h1_codec *c = h1_of(s->codec);
+    if (!begin_piece(c, range->bytes)) return;
+    outq_put_range(&c->base.out, range);
+    end_piece(c, range->bytes);
 }
 
 static void send_last_chunk(struct h1_codec *c, const struct http_fields *trailers)

@@ -430,6 +430,7 @@ static const struct http_codec_ops codec_ops = {
     .send_informational = h2_send_informational,
     .send_head = h2_send_head,
     .send_body = h2_send_body,
+    .send_range = h2_send_range,
     .send_end = h2_send_end,
     .consumed = h2_consumed,
     .reset = reset,

@@ -144,4 +144,5 @@ void h2_forget_marks(struct h2_codec *c, const struct h2_stream *s);
 void h2_send_informational(struct http_stream *s, const struct http_head *head);
 void h2_send_head(struct http_stream *s, const struct http_head *head);
 void h2_send_body(struct http_stream *s, struct slice data);
+void h2_send_range(struct http_stream *s, const struct outq_range *range);
 void h2_send_end(struct http_stream *s, const struct http_fields *trailers);

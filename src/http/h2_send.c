@@ -21,6 +21,8 @@ enum {
     /* Streams that have more to say take turns of so much. */
     TURN_BYTES = 32 * 1024,
     MARKS_MIN = 64,
+    /* Of a file: fits a block of the queue with its head (outq.h), so that it is read there. */
+    FILE_FRAME_BYTES = 16 * 1024 - 64 - FRAME_HEAD_BYTES,
     EXTRA_FIELDS = 8, /* pseudo-headers and those that a codec writes itself */
 };
 
@@ -124,6 +126,19 @@ static void move_body(struct h2_codec *c, struct h2_stream *s, size_t len)
     s->lent = slice_from(s->lent, len);
 }
 
+/* A frame with bytes of a file: read where it is written from. False: the file was short. */
+static bool put_file_frame(struct h2_codec *c, struct h2_stream *s, const uint8_t *frame_head,
+                           size_t len)
+{
+    char *to = outq_reserve(&c->base.out, FRAME_HEAD_BYTES + len);
+    memcpy(to, frame_head, FRAME_HEAD_BYTES);
+    if (!outq_copy(&s->body, to + FRAME_HEAD_BYTES, len)) return false;
+    outq_commit(&c->base.out, FRAME_HEAD_BYTES + len);
+    c->put_bytes += FRAME_HEAD_BYTES + len;
+    outq_consume(&s->body, len);
+    return true;
+}
+
 static int submit_trailers(struct h2_codec *c, struct h2_stream *s)
 {
     struct h2_trailers *t = s->trailers;
@@ -146,6 +161,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (s->body.range_count && len > FILE_FRAME_BYTES) len = FILE_FRAME_BYTES;
+    if (s->body.range_count && len > s->body.bytes) len = s->body.bytes;
     if (there > len) return (ssize_t)len;
     if (s->send != H2_SEND_END) return (ssize_t)there;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -162,9 +179,13 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     struct h2_codec  *c = codec;
     struct h2_stream *s = source->ptr;
     (void)session, (void)frame;
-    put(c, frame_head, FRAME_HEAD_BYTES);
-    if (len) {
+    if (s->body.range_count) {
+        if (!put_file_frame(c, s, frame_head, len)) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    } else {
+        put(c, frame_head, FRAME_HEAD_BYTES);
         move_body(c, s, len);
+    }
+    if (len) {
         put_mark(c, s, len);
         s->turn_bytes += (uint32_t)len;
     }
@@ -458,6 +479,21 @@ void h2_send_body(struct http_stream *stream, struct slice data)
     else if (list_is_empty(&s->lent_link))
         list_append(&c->lent, &s->lent_link);
     stream->unsent_bytes += data.len;
+    wake(c, s);
+}
+
+void h2_send_range(struct http_stream *stream, const struct outq_range *range)
+{
+    struct h2_stream *s = h2_stream_of(stream);
+    struct h2_codec  *c = h2_of(stream->codec);
+    if (!range->bytes || is_mute(c, s)) return;
+    assert(s->send == H2_SEND_BODY);
+    assert(s->send_left < 0 || range->bytes <= (uint64_t)s->send_left);
+    if (s->send_left > 0) s->send_left -= (int64_t)range->bytes;
+    if (s->lent.len) outq_put(&s->body, s->lent.data, s->lent.len);
+    s->lent = slice_make(NULL, 0);
+    outq_put_range(&s->body, range);
+    stream->unsent_bytes += range->bytes;
     wake(c, s);
 }
 

@@ -4,12 +4,16 @@
  *
  * A write that is cut short has filled the socket: the next edge tells of room.
  * What could not be written is copied where it was only lent (outq_own()),
- * because the lender's buffer is about to be used again.
+ * because the lender's buffer is about to be used again. Ranges of files go by
+ * sendfile(2), or, with TLS, are read into the loop's staging and encrypted from
+ * there.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
+#include "base/memory.h"
 #include "io/conn_pump.h"
 #include "io/tls.h"
 
@@ -17,7 +21,7 @@ enum {
     IOV_MAX_COUNT = 64,
     /* Ciphertext that may wait for the socket: beyond it plaintext stays in *out,
      * where its owner bounds it. */
-    CIPHER_AHEAD_BYTES = 64 * 1024,
+    CIPHER_AHEAD_BYTES = LOOP_STAGING_BYTES,
     /* So much is not gathered any longer, but written: copying more costs more than a write. */
     GATHERED_BYTES = 16 * 1024,
     /* Marks that arise while marks are served: after so many rounds, jobs first. */
@@ -68,25 +72,57 @@ static void note_write_error(struct conn *c, int error)
     if (!c->is_paused || c->is_watching) job_queue(c->loop, &c->read_job);
 }
 
+/* What is queued cannot be said. */
+static void give_up_writing(struct conn *c)
+{
+    c->is_write_dead = 1;
+    c->is_writable = 0;
+    conn_fail(c, CONN_RESET);
+    job_queue(c->loop, &c->read_job);
+}
+
+/* A system call has refused. */
+static void note_send_error(struct conn *c)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        c->is_writable = 0;
+    else
+        note_write_error(c, errno);
+}
+
 /* One system call. Returns how many bytes the socket took. */
-static size_t send_iovec(struct conn *c, struct iovec *iov, int count)
+static size_t send_iovec(struct conn *c, struct iovec *iov, int count, int flags)
 {
     size_t  len = 0;
     ssize_t n;
     for (int i = 0; i < count; i++) len += iov[i].iov_len;
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)count };
-    do
-        n = count == 1 ? send(c->fd, iov->iov_base, len, MSG_NOSIGNAL)
-                       : sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+    flags |= MSG_NOSIGNAL;
+    do n = count == 1 ? send(c->fd, iov->iov_base, len, flags) : sendmsg(c->fd, &msg, flags);
     while (n < 0 && errno == EINTR);
     if (n >= 0) {
         if ((size_t)n < len) c->is_writable = 0;
         return (size_t)n;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        c->is_writable = 0;
-    else
-        note_write_error(c, errno);
+    note_send_error(c);
+    return 0;
+}
+
+/* The same for a range of a file. That only some of it went may mean that there is not more of
+ * it: what the next call says tells. */
+static size_t send_range(struct conn *c, const struct outq_range *range)
+{
+    off_t   offset = (off_t)range->offset;
+    ssize_t n;
+    do n = sendfile(c->fd, range->file->fd, &offset, range->bytes);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) return (size_t)n;
+    if (n < 0) {
+        note_send_error(c);
+        return 0;
+    }
+    range->file->is_short = true;
+    give_up_writing(c);
     return 0;
 }
 
@@ -103,14 +139,22 @@ static size_t consume_preamble(struct conn *c, size_t sent)
     return sent;
 }
 
+/* What comes before a file waits for the file's first bytes in the kernel. */
+static size_t send_bytes(struct conn *c)
+{
+    struct iovec iov[IOV_MAX_COUNT];
+    int          count = 0;
+    if (c->has_preamble) iov[count++] = (struct iovec){ c->kept, c->kept_bytes };
+    count += outq_iovec(c->out, iov + count, IOV_MAX_COUNT - count);
+    return consume_preamble(c, send_iovec(c, iov, count, c->out->range_count ? MSG_MORE : 0));
+}
+
 static void write_plain(struct conn *c)
 {
     while (c->is_writable && (c->has_preamble || !outq_is_empty(c->out))) {
-        struct iovec iov[IOV_MAX_COUNT];
-        int          count = 0;
-        if (c->has_preamble) iov[count++] = (struct iovec){ c->kept, c->kept_bytes };
-        count += outq_iovec(c->out, iov + count, IOV_MAX_COUNT - count);
-        size_t sent = consume_preamble(c, send_iovec(c, iov, count));
+        struct outq_range range;
+        bool              is_file = !c->has_preamble && outq_front_range(c->out, &range);
+        size_t            sent = is_file ? send_range(c, &range) : send_bytes(c);
         if (sent) outq_consume(c->out, sent);
         c->sent_bytes += sent;
     }
@@ -121,27 +165,43 @@ void conn_send_tls(struct conn *c)
     struct outq *cipher = tls_out(c->tls);
     while (c->is_writable && !outq_is_empty(cipher)) {
         struct iovec iov[IOV_MAX_COUNT];
-        size_t       sent = send_iovec(c, iov, outq_iovec(cipher, iov, IOV_MAX_COUNT));
+        size_t       sent = send_iovec(c, iov, outq_iovec(cipher, iov, IOV_MAX_COUNT), 0);
         if (sent) outq_consume(cipher, sent);
     }
+}
+
+/* At most `room` bytes of *out, where they lie, or with a file among them in one piece. Returns
+ * how many entries; 0: a file was short. */
+static int gather_plain(struct conn *c, struct iovec *iov, size_t room)
+{
+    if (c->out->range_count) {
+        size_t len = c->out->bytes < room ? c->out->bytes : room;
+        if (!c->loop->staging) c->loop->staging = mem_alloc(LOOP_STAGING_BYTES);
+        iov[0] = (struct iovec){ c->loop->staging, len };
+        return outq_copy(c->out, c->loop->staging, len);
+    }
+    int count = outq_iovec(c->out, iov, IOV_MAX_COUNT), used = 0;
+    for (size_t len = 0; used < count && len < room; used++) {
+        if (iov[used].iov_len > room - len) iov[used].iov_len = room - len;
+        len += iov[used].iov_len;
+    }
+    return used;
 }
 
 /* Encrypts what may wait. False when there is nothing to encrypt, or no room. */
 static bool encrypt(struct conn *c)
 {
-    size_t waiting = tls_out(c->tls)->bytes;
+    size_t waiting = tls_out(c->tls)->bytes, len = 0;
     if (outq_is_empty(c->out) || waiting >= CIPHER_AHEAD_BYTES) return false;
     struct iovec iov[IOV_MAX_COUNT];
-    size_t       room = CIPHER_AHEAD_BYTES - waiting, len = 0;
-    int          count = outq_iovec(c->out, iov, IOV_MAX_COUNT), used = 0;
-    for (; used < count && len < room; used++) {
-        if (iov[used].iov_len > room - len) iov[used].iov_len = room - len;
-        len += iov[used].iov_len;
+    int          used = gather_plain(c, iov, CIPHER_AHEAD_BYTES - waiting);
+    if (!used) {
+        give_up_writing(c);
+        return false;
     }
+    for (int i = 0; i < used; i++) len += iov[i].iov_len;
     if (tls_write(c->tls, iov, used) != TLS_OK) {
-        c->is_write_dead = 1;
-        conn_fail(c, CONN_RESET);
-        job_queue(c->loop, &c->read_job);
+        give_up_writing(c);
         return false;
     }
     outq_consume(c->out, len);

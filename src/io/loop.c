@@ -103,6 +103,7 @@ void loop_free(struct loop *l)
     event_base_free(l->base);
     free(l->scratch);
     free(l->cipher);
+    free(l->staging);
     block_pool_reset(&l->small_blocks);
     block_pool_reset(&l->large_blocks);
     free(l);

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 
-enum { LOOP_SCRATCH_BYTES = 128 * 1024 };
+enum { LOOP_SCRATCH_BYTES = 128 * 1024, LOOP_STAGING_BYTES = 64 * 1024 };
 
 struct loop;
 struct loop_fd;
@@ -45,18 +45,20 @@ struct watch {
 };
 
 struct loop {
-    struct event_base     *base;
-    struct clock           clock;
-    struct random          random;
-    struct log            *log;
-    struct block_pool      small_blocks; /* 4 KiB: arenas, heads */
-    struct block_pool      large_blocks; /* 16 KiB: queued bodies */
-    struct list            jobs;
-    struct list            flushes;  /* connections with output to write after the present event */
-    struct list            gathered; /* those whose output waits for the end of the turn */
-    struct list            closed;   /* connections to be freed at the end of the turn */
-    char                  *scratch;  /* LOOP_SCRATCH_BYTES: where plain input lands */
-    char                  *cipher;   /* the same for TLS records */
+    struct event_base *base;
+    struct clock       clock;
+    struct random      random;
+    struct log        *log;
+    struct block_pool  small_blocks; /* 4 KiB: arenas, heads */
+    struct block_pool  large_blocks; /* 16 KiB: queued bodies */
+    struct list        jobs;
+    struct list        flushes;  /* connections with output to write after the present event */
+    struct list        gathered; /* those whose output waits for the end of the turn */
+    struct list        closed;   /* connections to be freed at the end of the turn */
+    char              *scratch;  /* LOOP_SCRATCH_BYTES: where plain input lands */
+    char              *cipher;   /* the same for TLS records */
+    char              *staging;  /* LOOP_STAGING_BYTES: files on their way into TLS; NULL: none
+                                    was yet */
     struct deadline_wheel *wheel;
     struct alarms         *alarms; /* io/alarm.h */
     bool                   must_stop;

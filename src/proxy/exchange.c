@@ -12,6 +12,8 @@
 #include "proxy/transform.h"
 #include "proxy/tunnel.h"
 
+static const char file_short[] = "file_changed";
+
 /* ---- the end ---- */
 
 static void free_exchange(struct exchange *x)
@@ -50,6 +52,7 @@ static void finish(struct exchange *x)
     deadline_remove(&x->deadline);
     farewell_end(x);
     transform_stop(x);
+    reply_stream_stop(x);
     attempt_cancel(x);
     abandon_origin(x);
     end_filters(x);
@@ -164,9 +167,13 @@ static void send_reply(struct exchange *x)
     x->status = head->status;
     x->response_body_bytes = head->body_bytes;
     http_stream_send_head(x->stream, head);
-    if (!has_no_body(x, head->body_bytes)) exchange_respond_body(x, body);
+    bool has_body = !has_no_body(x, head->body_bytes);
+    if (has_body) exchange_respond_body(x, body);
     exchange_progress(x);
-    exchange_respond_end(x, NULL);
+    if (has_body && x->reply_stream.next)
+        reply_stream_pump(x);
+    else
+        exchange_respond_end(x, NULL);
 }
 
 /* No head of a response, or no more of the request, in time. */
@@ -222,7 +229,6 @@ static bool is_worth_awaiting(const struct exchange *x)
 
 void exchange_send_local(struct exchange *x, struct http_head *head, struct slice body)
 {
-    head->body_bytes = (int64_t)body.len;
     run_response_filters(x, head);
     x->reply = (struct local_reply){ head, body };
     x->is_origin_waiting = false;
@@ -501,7 +507,18 @@ static void on_reset(struct http_stream *s, enum http_reset why)
 {
     struct exchange *x = of_stream(s);
     x->reason = why == HTTP_RESET_TRUNCATED ? "client_truncated" : "client_closed";
+    if (reply_stream_is_short(x)) x->reason = file_short;
     finish(x);
+}
+
+static void go_on_streaming(struct exchange *x)
+{
+    if (reply_stream_is_short(x))
+        break_off(x, file_short);
+    else if (x->response_ended)
+        finish_if_sent(x);
+    else
+        reply_stream_pump(x);
 }
 
 static void on_sent(struct http_stream *s, size_t sent_bytes)
@@ -513,6 +530,8 @@ static void on_sent(struct http_stream *s, size_t sent_bytes)
     exchange_progress(x);
     if (x->state == EXCHANGE_TUNNEL)
         exchange_finish_tunnel(x);
+    else if (x->reply_stream.next)
+        go_on_streaming(x);
     else
         finish_if_sent(x);
 }

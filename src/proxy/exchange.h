@@ -52,6 +52,14 @@ struct local_reply {
     struct slice      body;
 };
 
+/* Where the body of our own answer comes from, when it is streamed. */
+struct reply_stream {
+    reply_source      *next; /* NULL: it is not */
+    void              *source;
+    struct reply_piece piece; /* what is left of the present one */
+    struct job         job;   /* goes on with it later in the turn */
+};
+
 struct exchange {
     struct http_stream      *stream; /* to the client */
     struct downstream       *downstream;
@@ -75,6 +83,7 @@ struct exchange {
     struct buffer             held; /* of the request's body, for sending (again) */
     const struct http_fields *request_trailers;
     struct local_reply        reply;
+    struct reply_stream       reply_stream;
     const char               *reason; /* why we answered or broke off, for the log */
 
     struct address client; /* the one client address */
@@ -151,5 +160,13 @@ const struct timeout_settings *exchange_timeouts(const struct exchange *x);
 bool exchange_is_grpc(const struct exchange *x);
 
 /* ---- for reply.c ---- */
-/* Sends `head` and `body` as the response, now or when the request has ended. */
+/* Sends `head` and `body`, or what reply_stream gives, as the response, now or when the
+ * request has ended. */
 void exchange_send_local(struct exchange *x, struct http_head *head, struct slice body);
+
+/* ---- reply_stream.c ---- */
+/* Gives the client what there is room for; the response may have ended then. */
+void reply_stream_pump(struct exchange *x);
+/* Did a file end before what was said of it? Then the response cannot be completed. */
+bool reply_stream_is_short(const struct exchange *x);
+void reply_stream_stop(struct exchange *x);

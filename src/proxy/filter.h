@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/outq.h"
 #include "conf/settings.h"
 #include "http/message.h"
 #include "io/address.h"
@@ -22,6 +23,18 @@ struct coder_pool;
 struct exchange;
 struct loop;
 struct mailbox;
+
+/* A piece of a body: bytes, which stay until the exchange ends (arena or plan), or a range of a
+ * file, whose reference the exchange's arena keeps (arena_on_reset). */
+struct reply_piece {
+    struct slice      bytes;
+    struct outq_range range; /* file not NULL: instead */
+};
+
+/* What a streamed answer's body comes from, asked when little of what it gave is unsent: the
+ * next piece, which is not empty, into *piece. False: that was all. `source` lives as long as
+ * the exchange. */
+typedef bool reply_source(void *source, struct reply_piece *piece);
 
 /* What tells requests apart: conf/settings.h, enum setting_key. */
 struct request_key_part {
@@ -120,3 +133,10 @@ void exchange_transform(struct exchange *x, struct http_head *head, transform_ru
                         void *state);
 /* From within `run`: bytes for the client, which are copied. */
 void exchange_emit(struct exchange *x, struct slice data);
+/* Answers with this and what the source gives: of head->body_bytes in all, or until it ends (-1).
+ * The source is not asked where no body may follow (HEAD). */
+void exchange_reply_stream(struct exchange *x, struct http_head *head, reply_source *next,
+                           void *source, const char *reason);
+/* As exchange_reply_status(), with these fields too, whose texts stay until the exchange ends. */
+void exchange_reply_status_with(struct exchange *x, unsigned status, const char *reason,
+                                const struct http_fields *more);

@@ -17,6 +17,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/forward.c src/proxy/forward.h \
 	src/proxy/plan.h \
 	src/proxy/reply.c \
+	src/proxy/reply_stream.c \
 	src/proxy/request_key.c src/proxy/request_key.h \
 	src/proxy/retry.c \
 	src/proxy/seek.c \

@@ -57,6 +57,7 @@ void exchange_reply(struct exchange *x, struct http_head *head, struct slice bod
                     const char *reason)
 {
     x->reason = reason;
+    head->body_bytes = (int64_t)body.len;
     exchange_send_local(x, head, body);
 }
 
@@ -120,6 +121,12 @@ static void reply_grpc(struct exchange *x, unsigned status, const char *reason)
 
 void exchange_reply_status(struct exchange *x, unsigned status, const char *reason)
 {
+    exchange_reply_status_with(x, status, reason, &(struct http_fields){ 0 });
+}
+
+void exchange_reply_status_with(struct exchange *x, unsigned status, const char *reason,
+                                const struct http_fields *more)
+{
     if (exchange_is_grpc(x)) {
         reply_grpc(x, status, reason);
         return;
@@ -132,6 +139,8 @@ void exchange_reply_status(struct exchange *x, unsigned status, const char *reas
     http_fields_set(&head->fields, &x->arena, FIELD_CACHE_CONTROL, S("no-store"));
     if (status == 503)
         http_fields_set(&head->fields, &x->arena, FIELD_RETRY_AFTER, slice_of(retry_after_seconds));
+    for (unsigned i = 0; i < more->count; i++)
+        http_fields_add_named(&head->fields, &x->arena, more->items[i].name, more->items[i].value);
     exchange_reply(x, head, body, reason);
 }
 

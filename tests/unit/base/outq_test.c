@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Output queues: order, borrowing and owning, partial writes.
+ * Output queues: order, borrowing and owning, ranges of files, partial writes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -37,12 +39,36 @@ static int teardown(void **state)
     return 0;
 }
 
+static void forget_file(struct outq_file *f)
+{
+    close(f->fd);
+    f->fd = -1;
+}
+
+/* With one reference, the test's. */
+static struct outq_file file_with(const char *text, size_t len)
+{
+    struct outq_file f = { .fd = memfd_create("outq", 0), .ref_count = 1, .free = forget_file };
+    assert_int_equal(write(f.fd, text, len), len);
+    return f;
+}
+
+static char *whole_with_files(void)
+{
+    struct buffer b = BUFFER_INIT;
+    assert_true(outq_copy(&q, buffer_reserve(&b, q.bytes), q.bytes));
+    b.len = q.bytes;
+    buffer_put_char(&b, 0);
+    return buffer_detach(&b);
+}
+
 /* What a writev of everything would send. */
 static char *whole(void)
 {
     struct iovec  iov[IOV_MAX_TEST];
     struct buffer b = BUFFER_INIT;
-    int           n = outq_iovec(&q, iov, IOV_MAX_TEST);
+    if (q.range_count) return whole_with_files();
+    int n = outq_iovec(&q, iov, IOV_MAX_TEST);
     for (int i = 0; i < n; i++) {
         assert_true(iov[i].iov_len > 0);
         buffer_put(&b, iov[i].iov_base, iov[i].iov_len);
@@ -176,11 +202,87 @@ static void reserve_and_commit(void **state)
     assert_null(q.first);
 }
 
+static void a_range_of_a_file_stays_in_it(void **state)
+{
+    (void)state;
+    char text[1000];
+    memset(text, 'f', sizeof(text));
+    memcpy(text + 100, "<range>", 7);
+    struct outq_file  f = file_with(text, sizeof(text));
+    struct outq_range front, range = { &f, 100, 500 };
+    struct iovec      iov[IOV_MAX_TEST];
+    outq_put(&q, "head", 4);
+    outq_put_range(&q, &range);
+    outq_put(&q, "tail", 4);
+    assert_int_equal(f.ref_count, 2);
+    assert_int_equal(q.range_count, 1);
+    assert_int_equal(q.bytes, 508);
+    assert_int_equal(outq_iovec(&q, iov, IOV_MAX_TEST), 1); /* up to the file */
+    assert_false(outq_front_range(&q, &front));
+    outq_consume(&q, 5);
+    assert_int_equal(outq_iovec(&q, iov, IOV_MAX_TEST), 0);
+    assert_int_equal(outq_front(&q).len, 0);
+    assert_true(outq_front_range(&q, &front));
+    assert_true(front.file == &f && front.offset == 101 && front.bytes == 499);
+    char begin[6];
+    assert_true(outq_copy(&q, begin, sizeof(begin)));
+    assert_memory_equal(begin, "range>", 6);
+    outq_borrow(&q, "lent", 4);
+    outq_own(&q); /* of what is lent alone */
+    assert_int_equal(q.range_count, 1);
+    outq_consume(&q, 499);
+    assert_int_equal(f.ref_count, 1);
+    assert_int_equal(q.range_count, 0);
+    assert_whole("taillent");
+    outq_put_range(&q, &range);
+    outq_reset(&q);
+    assert_int_equal(f.ref_count, 1);
+    outq_file_unref(&f);
+    assert_int_equal(f.fd, -1);
+}
+
+static void a_small_range_is_read_at_once(void **state)
+{
+    (void)state;
+    struct outq_file f = file_with("0123456789", 10);
+    outq_put(&q, "head ", 5);
+    outq_put_range(&q, &(struct outq_range){ &f, 2, 3 });
+    outq_put_range(&q, &(struct outq_range){ &f, 0, 0 });
+    assert_int_equal(q.range_count, 0);
+    assert_int_equal(f.ref_count, 1);
+    struct iovec iov[IOV_MAX_TEST];
+    assert_int_equal(outq_iovec(&q, iov, IOV_MAX_TEST), 1);
+    assert_whole("head 234");
+    outq_file_unref(&f);
+}
+
+static void a_short_file_is_found_out(void **state)
+{
+    (void)state;
+    struct outq_file f = file_with("0123456789", 10);
+    char             to[20];
+    outq_put_range(&q, &(struct outq_range){ &f, 5, 10 });
+    assert_int_equal(q.bytes, 10);
+    assert_true(f.is_short);
+    f.is_short = false;
+    assert_true(outq_copy(&q, to, 5));
+    assert_memory_equal(to, "56789", 5);
+    assert_false(outq_copy(&q, to, 6));
+    assert_true(f.is_short);
+    outq_reset(&q);
+    outq_file_unref(&f);
+}
+
 /* One random step on the queue and on a plain buffer that models it. */
-static void random_step(struct random *r, struct buffer *model, const char *source)
+static void random_step(struct random *r, struct buffer *model, const char *source,
+                        struct outq_file *f)
 {
     size_t from = random_below(r, 1000), len = random_below(r, 700);
-    switch (random_below(r, 5)) {
+    switch (random_below(r, 6)) {
+    case 5:
+        outq_put_range(&q, &(struct outq_range){ f, from, len });
+        buffer_put(model, source + from, len);
+        break;
     case 0:
     case 1:
         outq_put(&q, source + from, len);
@@ -209,12 +311,15 @@ static void any_order_of_calls_keeps_the_bytes(void **state)
     for (int round = 0; round < 200; round++) {
         struct buffer model = BUFFER_INIT;
         for (size_t i = 0; i < sizeof(source); i++) source[i] = (char)('a' + random_below(&r, 26));
+        struct outq_file f = file_with(source, sizeof(source));
         for (int step = 0; step < 20; step++) {
-            random_step(&r, &model, source);
+            random_step(&r, &model, source, &f);
             assert_int_equal(q.bytes, model.len);
             assert_whole(model.len ? model.data : "");
         }
         outq_reset(&q);
+        assert_int_equal(f.ref_count, 1);
+        outq_file_unref(&f);
         buffer_reset(&model);
     }
 }
@@ -249,6 +354,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(owning_frees_the_lender, setup, teardown),
         cmocka_unit_test_setup_teardown(consuming_part_of_a_loan, setup, teardown),
         cmocka_unit_test_setup_teardown(reserve_and_commit, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_range_of_a_file_stays_in_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_range_is_read_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_short_file_is_found_out, setup, teardown),
         cmocka_unit_test_setup_teardown(any_order_of_calls_keeps_the_bytes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

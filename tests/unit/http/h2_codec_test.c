@@ -7,9 +7,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "h2_peer.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -147,6 +150,63 @@ static void trailers_without_a_body(void **state)
     assert_string_equal(h2_peer_frames(x.server), "HEADERS 1 :status=200\nDATA 1 0 END_STREAM\n");
     h2_peer_close(asked);
     h2_peer_close(&x.server->streams[0]);
+    h2_pair_free(x);
+}
+
+static void keep_file(struct outq_file *f)
+{
+    (void)f;
+}
+
+/* `size` bytes, of which a range of `bytes` is sent behind ten others. */
+static struct h2_pair send_range(struct outq_file *f, size_t size, size_t bytes)
+{
+    struct h2_pair    x = h2_pair_new(WINDOW_BYTES);
+    struct outq_range range = { f, 0, bytes };
+    h2_peer_ask(x.client, HTTP_GET, 0);
+    h2_peer_exchange(x.client, x.server);
+    struct h2_peer_stream *got = &x.server->streams[0];
+    *f = (struct outq_file){ .fd = memfd_create("h2", 0), .ref_count = 1, .free = keep_file };
+    char *text = mem_alloc(size);
+    for (size_t i = 0; i < size; i++) text[i] = (char)('a' + (10 + i) % 26);
+    assert_int_equal(write(f->fd, text, size), size);
+    free(text);
+    h2_peer_answer(got, 200, (int64_t)bytes + 20);
+    h2_peer_send(got, 10);
+    http_stream_send_range(got->stream, &range);
+    got->given_bytes += bytes;
+    h2_peer_send(got, 10);
+    h2_peer_end(got);
+    h2_peer_exchange(x.client, x.server);
+    close(f->fd);
+    return x;
+}
+
+static void a_range_of_a_file(void **state)
+{
+    (void)state;
+    enum { BYTES = 50000 };
+    struct outq_file f;
+    struct h2_pair   x = send_range(&f, BYTES, BYTES);
+    h2_peer_expect(x.client, "1 head 200 body:50020\n1 body <50020>\n1 end\n");
+    assert_int_equal(x.server->streams[0].sent_bytes, BYTES + 20);
+    assert_int_equal(f.ref_count, 1);
+    h2_peer_close(&x.client->streams[0]);
+    h2_peer_close(&x.server->streams[0]);
+    h2_pair_free(x);
+}
+
+static void a_short_file_resets_the_stream(void **state)
+{
+    (void)state;
+    struct outq_file f;
+    struct h2_pair   x = send_range(&f, 40000, 50000);
+    assert_true(f.is_short);
+    assert_non_null(strstr(h2_peer_events(x.client), "1 reset"));
+    assert_non_null(strstr(h2_peer_events(x.server), "1 reset"));
+    h2_peer_close(&x.client->streams[0]);
+    h2_peer_close(&x.server->streams[0]);
+    assert_int_equal(f.ref_count, 1);
     h2_pair_free(x);
 }
 
@@ -554,6 +614,8 @@ int main(void)
         cmocka_unit_test(large_bodies),
         cmocka_unit_test(trailers),
         cmocka_unit_test(trailers_without_a_body),
+        cmocka_unit_test(a_range_of_a_file),
+        cmocka_unit_test(a_short_file_resets_the_stream),
         cmocka_unit_test(informational),
         cmocka_unit_test(answers_without_a_body),
         cmocka_unit_test(writes_requests),

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -87,6 +88,75 @@ static void relays_more_than_the_socket_takes(void **state)
     probe_reset(&from, l);
     probe_reset(&to, l);
     close(source);
+    close(sink);
+    loop_free(l);
+}
+
+static void forget_file(struct outq_file *f)
+{
+    close(f->fd);
+}
+
+static struct outq_file make_file(const char *text, size_t len)
+{
+    struct outq_file f = { .fd = memfd_create("conn", 0), .ref_count = 1, .free = forget_file };
+    assert_int_equal(write(f.fd, text, len), len);
+    return f;
+}
+
+static void sends_ranges_of_files_between_bytes(void **state)
+{
+    (void)state;
+    enum { TOTAL = 3 * 1024 * 1024, HEAD = 5 };
+    struct loop *l = make_loop();
+    struct probe p;
+    int          sink = probe_tcp(&p, l);
+    char        *text = mem_alloc(TOTAL), *got = mem_alloc(TOTAL + 2 * HEAD);
+    size_t       got_bytes = 0;
+    for (size_t i = 0; i < TOTAL; i++) text[i] = (char)(i * 2654435761u >> 13);
+    struct outq_file f = make_file(text, TOTAL);
+    fcntl(sink, F_SETFL, O_NONBLOCK);
+    outq_put(&p.out, "head ", HEAD);
+    outq_put_range(&p.out, &(struct outq_range){ &f, 0, TOTAL });
+    outq_put(&p.out, " tail", HEAD);
+    conn_want_flush(&p.conn);
+    while (got_bytes < TOTAL + 2 * HEAD) {
+        loop_turn(l, 0);
+        ssize_t n = recv(sink, got + got_bytes, 100000, 0);
+        if (n > 0) got_bytes += (size_t)n;
+        assert_true(n != 0);
+    }
+    assert_memory_equal(got, "head ", HEAD);
+    assert_memory_equal(got + HEAD, text, TOTAL);
+    assert_memory_equal(got + HEAD + TOTAL, " tail", HEAD);
+    assert_int_equal(p.conn.sent_bytes, TOTAL + 2 * HEAD);
+    assert_int_equal(f.ref_count, 1);
+    outq_file_unref(&f);
+    free(text);
+    free(got);
+    probe_reset(&p, l);
+    close(sink);
+    loop_free(l);
+}
+
+static void a_short_file_ends_the_writing(void **state)
+{
+    (void)state;
+    struct loop     *l = make_loop();
+    struct probe     p;
+    int              sink = probe_tcp(&p, l);
+    struct outq_file f = make_file("0123456789", 10);
+    outq_put_range(&p.out, &(struct outq_range){ &f, 0, 20 });
+    f.is_short = false;
+    conn_want_flush(&p.conn);
+    turn_until(l, &p.fault_count, 1);
+    assert_true(f.is_short);
+    assert_int_equal(p.fault, CONN_RESET);
+    assert_int_equal(p.sent_count, 1); /* whoever waits for it goes on */
+    assert_true(outq_is_empty(&p.out));
+    assert_int_equal(f.ref_count, 1);
+    outq_file_unref(&f);
+    probe_reset(&p, l);
     close(sink);
     loop_free(l);
 }
@@ -489,6 +559,8 @@ int main(void)
         cmocka_unit_test(reads_what_came_before_it_was_watched),
         cmocka_unit_test(echoes_lent_bytes),
         cmocka_unit_test(relays_more_than_the_socket_takes),
+        cmocka_unit_test(sends_ranges_of_files_between_bytes),
+        cmocka_unit_test(a_short_file_ends_the_writing),
         cmocka_unit_test(keeps_what_is_not_taken),
         cmocka_unit_test(pauses),
         cmocka_unit_test(kept_input_may_be_lent),
