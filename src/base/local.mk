@@ -8,6 +8,7 @@ src_libwharfgate_a_SOURCES += \
 	src/base/decimal.c src/base/decimal.h \
 	src/base/error.c src/base/error.h \
 	src/base/gcra.c src/base/gcra.h \
+	src/base/glob.c src/base/glob.h \
 	src/base/list.h \
 	src/base/log.c src/base/log.h \
 	src/base/map.c src/base/map.h \

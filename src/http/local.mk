@@ -15,6 +15,8 @@ src_libwharfgate_a_SOURCES += \
 	src/http/coder_pool.c src/http/coder_pool.h \
 	src/http/coding.c src/http/coding.h src/http/coding_private.h \
 	src/http/coding_zlib.c \
+	src/http/conditional.c src/http/conditional.h \
+	src/http/date.c src/http/date.h \
 	src/http/field.c \
 	src/http/h1.h \
 	src/http/h1_body.c src/http/h1_body.h \
@@ -35,6 +37,7 @@ src_libwharfgate_a_SOURCES += \
 	src/http/method.c \
 	src/http/names.h \
 	src/http/query.c src/http/query.h \
+	src/http/range.c src/http/range.h \
 	src/http/rules.c src/http/rules.h \
 	src/http/scan.h \
 	src/http/status.c \

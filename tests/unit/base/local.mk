@@ -27,3 +27,5 @@ check_PROGRAMS += tests/unit/base/tally_test
 tests_unit_base_tally_test_SOURCES = tests/unit/base/tally_test.c
 check_PROGRAMS += tests/unit/base/utf8_test
 tests_unit_base_utf8_test_SOURCES = tests/unit/base/utf8_test.c
+check_PROGRAMS += tests/unit/base/glob_test
+tests_unit_base_glob_test_SOURCES = tests/unit/base/glob_test.c
