@@ -14,6 +14,7 @@ src_libwharfgate_a_SOURCES += \
 	src/conf/schema.c src/conf/schema.h \
 	src/conf/settings.h \
 	src/conf/tables.c src/conf/tables_compress.c src/conf/tables_health.c src/conf/tables_root.c \
+	src/conf/tables.c src/conf/tables_files.c src/conf/tables_health.c src/conf/tables_root.c \
 	src/conf/tables_limits.c src/conf/tables_route.c src/conf/tables_upstream.c \
 	src/conf/tree.c src/conf/tree.h \
 	src/conf/types.c src/conf/types_http.c src/conf/types_limits.c src/conf/types_upstream.c src/conf/types.h \

@@ -310,6 +310,32 @@ struct compress_settings {
     uint32_t          gzip_level, br_level, zstd_level;
 };
 
+/* A value for the files whose names fit. */
+struct pattern_text {
+    struct slice pattern; /* base/glob.h; with a slash: of the whole path */
+    struct slice text;
+};
+
+struct pattern_age {
+    struct slice pattern;
+    uint64_t     age; /* ms */
+};
+
+struct files_settings {
+    struct conf_place    at;
+    struct slice         root;          /* a folder */
+    struct text_list     index;         /* none: index.html */
+    struct slice         fallback;      /* path beneath the root, for what is not there; or unset */
+    struct text_list     precompressed; /* codings by name; none: none */
+    struct pattern_text *cache_control;
+    size_t               cache_control_count;
+    struct pattern_age  *expires;
+    size_t               expires_count;
+    struct slice         charset; /* of text; "off" */
+    bool                 listing;
+    uint32_t             open_files; /* that a worker keeps */
+};
+
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
     uint64_t                    max_body; /* 1 MiB; 0: unlimited */
@@ -329,9 +355,10 @@ struct route_settings {
     struct conf_place         at;
     struct slice              name; /* given, or made from the match: unique */
     struct match_settings     match;
-    struct slice              upstream; /* exactly one of these three */
+    struct slice              upstream; /* exactly one of these four */
     struct respond_settings  *respond;
     struct redirect_settings *redirect;
+    struct files_settings    *files;
     struct policy_settings    policy;
 };
 

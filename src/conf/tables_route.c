@@ -388,7 +388,12 @@ static const struct conf_row route_rows[] = {
       CONF_FIELD(route_settings, redirect),
       .flags = CONF_ONE_OF,
       .doc = "A redirect." },
-    { .key = "files", .shape = CONF_LATER, .flags = CONF_ONE_OF },
+    { .key = "files",
+      .shape = CONF_OPTIONAL,
+      .section = &conf_files_section,
+      CONF_FIELD(route_settings, files),
+      .flags = CONF_ONE_OF,
+      .doc = "Files of a folder." },
     { 0 },
 };
 
@@ -407,8 +412,9 @@ static void end_route(struct conf_parser *p, void *base, const struct conf_place
 const struct conf_section conf_route_section = {
     .title = "routes",
     .what = "a route",
-    .intro = "Which requests go where, and under which policies. A route has exactly one of "
-             "`upstream`, `respond` and `redirect`. All keys of `defaults` may stand here too.",
+    .intro =
+        "Which requests go where, and under which policies. A route has exactly one of "
+        "`upstream`, `respond`, `redirect` and `files`. All keys of `defaults` may stand here too.",
     .example = "routes:\n"
                "  - match: { host: example.org, path: /api/login }\n"
                "    upstream: backend\n"

@@ -31,6 +31,8 @@ extern const struct conf_type conf_host;
 extern const struct conf_type conf_regex;
 extern const struct conf_type conf_match_path;
 extern const struct conf_type conf_url_path;
+extern const struct conf_type conf_file_name;
+extern const struct conf_type conf_file_pattern;
 extern const struct conf_type conf_method;
 extern const struct conf_type conf_upgrade;
 extern const struct conf_type conf_coding;
@@ -75,6 +77,8 @@ extern const struct conf_section conf_route_section;
 extern const struct conf_section conf_match_section;
 /* tables_compress.c */
 extern const struct conf_section conf_compress_section;
+/* tables_files.c */
+extern const struct conf_section conf_files_section;
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
 extern const struct conf_section conf_dns_section;           /* discovery.dns */

@@ -258,6 +258,9 @@ static struct slice origin_detail(const struct route_settings *s, struct arena *
 {
     if (!s) return S("to the same with https");
     if (s->respond) return arena_printf(a, "%u", s->respond->status);
+    if (s->files)
+        return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(s->files->root),
+                            s->files->fallback.len ? ", else " : "", SLICE_ARG(s->files->fallback));
     if (!s->redirect) return S("");
     return arena_printf(a, "%u to %.*s", s->redirect->status, SLICE_ARG(s->redirect->to));
 }

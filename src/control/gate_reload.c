@@ -263,6 +263,7 @@ static struct plan *build(struct gate *g, enum reload_cause cause, struct snapsh
     gate_offer_labels(g, s, labels);
     if (!is_start(cause)) conf_report_restart(g->current->settings, s, report);
     g->maker.reads_kept = cause == RELOAD_KEPT;
+    g->maker.takes_missing = cause != RELOAD_ASKED && (cause != RELOAD_START || g->generation);
     /* In another's place a new file that is expired does not replace a good one either. */
     g->maker.takes_expired =
         cause == RELOAD_KEPT || (cause == RELOAD_START && snapshot_is_empty(&g->kept));

@@ -53,8 +53,10 @@ struct plan_maker {
     struct snapshot       *kept;
     bool                   takes_expired;
     bool                   reads_kept; /* files come from `kept`, not from where they are */
-    struct buffer          own_cert;   /* of self_signed: made once */
-    struct buffer          own_key;
+    /* What served before goes on serving: a folder of files that is missing by now is no error. */
+    bool          takes_missing;
+    struct buffer own_cert; /* of self_signed: made once */
+    struct buffer own_key;
 };
 
 void plan_maker_init(struct plan_maker *m);

@@ -5,18 +5,20 @@
 #pragma once
 
 #include "control/plan_build.h"
+#include "origin/mime.h"
 
 struct build {
-    struct plan_maker      *maker;
-    struct plan            *plan;
-    struct settings        *settings;
-    struct conf_report     *report;
-    struct plan_outcome    *outcome;
-    struct map              files;     /* path -> struct slice: each is read once */
-    struct map              upstreams; /* name -> struct upstream */
-    struct map              limits;    /* name -> struct rate_limit */
-    struct limit_store     *store;     /* NULL: no rule needs it */
-    struct https_redirect **redirects; /* by listener, their port is set after binding */
+    struct plan_maker       *maker;
+    struct plan             *plan;
+    struct settings         *settings;
+    struct conf_report      *report;
+    struct plan_outcome     *outcome;
+    struct map               files;     /* path -> struct slice: each is read once */
+    struct map               upstreams; /* name -> struct upstream */
+    struct map               limits;    /* name -> struct rate_limit */
+    struct limit_store      *store;     /* NULL: no rule needs it */
+    const struct mime_table *types;     /* NULL: no route has needed it yet */
+    struct https_redirect  **redirects; /* by listener, their port is set after binding */
 };
 
 /* The file's content in the plan's arena; false when it is reported (at `at`). */

@@ -3,16 +3,23 @@
  * Routes of a plan: who answers, what is asked before, which pages.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "conf/types.h"
+#include "control/open_file.h"
 #include "control/plan_parts.h"
 #include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
+#include "origin/files.h"
 #include "origin/redirect.h"
 #include "origin/respond.h"
+
+enum { TYPES_BYTES_MAX = 1024 * 1024 };
+
+static const char types_path[] = "/etc/mime.types";
 
 /* ---- filters ---- */
 
@@ -183,29 +190,60 @@ static void add_filters(struct build *b, struct plan_route *to, const struct rou
 
 /* ---- origins ---- */
 
-static const void *configure_respond(const struct route_settings *s)
+/* The system's table is read where there is one: without it the short one of our own has to do. */
+static const struct mime_table *build_types(struct build *b)
 {
+    struct buffer text = BUFFER_INIT;
+    struct error  e;
+    int           fd = open_for_reading(types_path, &e);
+    bool          is_read = fd >= 0 && read_all(fd, types_path, TYPES_BYTES_MAX, &text, &e);
+    if (fd >= 0) close(fd);
+    const struct mime_table *types =
+        mime_table_new(&b->plan->arena, is_read ? buffer_slice(&text) : slice_make("", 0));
+    buffer_reset(&text);
+    return types;
+}
+
+static const void *configure_respond(struct build *b, const struct route_settings *s)
+{
+    (void)b;
     return s->respond;
 }
 
-static const void *configure_redirect(const struct route_settings *s)
+static const void *configure_redirect(struct build *b, const struct route_settings *s)
 {
+    (void)b;
     return s->redirect;
+}
+
+/* NULL: the route has none, or it was told why not. */
+static const void *configure_files(struct build *b, const struct route_settings *s)
+{
+    struct error  e;
+    struct arena *a = &b->plan->arena;
+    if (!s->files) return NULL;
+    if (!b->types) b->types = build_types(b);
+    struct files *made = files_new(a, s->files, b->types, b->maker->worker_count, &e);
+    if (made) build_add_part(b, &files_part, made);
+    if (!made || (!b->maker->takes_missing && !files_check(made, &e)))
+        conf_report_add(b->report, CONF_ERROR, &s->files->at, "%s", e.text);
+    return made;
 }
 
 /* What can answer besides an upstream. */
 static const struct {
     const struct origin_ops *ops;
-    const void *(*configure)(const struct route_settings *s);
+    const void *(*configure)(struct build *b, const struct route_settings *s);
 } origin_table[] = {
     { &origin_respond, configure_respond },
     { &origin_redirect, configure_redirect },
+    { &origin_files, configure_files },
 };
 
 static void set_origin(struct build *b, struct plan_route *to, const struct route_settings *s)
 {
     for (size_t i = 0; i < sizeof(origin_table) / sizeof(origin_table[0]) && !to->origin; i++) {
-        to->origin_config = origin_table[i].configure(s);
+        to->origin_config = origin_table[i].configure(b, s);
         if (to->origin_config) to->origin = origin_table[i].ops;
     }
     for (size_t i = 0; i < b->maker->override_count; i++) {

@@ -14,15 +14,14 @@ static const char style[] =
     "td:first-child{white-space:nowrap;font-weight:600}"
     "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}";
 
-/* JSON when application/json is named and text/html is not. */
-static bool accepts_json(const struct http_head *request)
+bool page_accepts_json(const struct http_head *request)
 {
     struct slice accept = http_fields_value(&request->fields, FIELD_ACCEPT);
     return accept.len && memmem(accept.data, accept.len, "application/json", 16) &&
            !memmem(accept.data, accept.len, "text/html", 9);
 }
 
-static void put_html(struct buffer *b, struct slice s)
+void page_put_text(struct buffer *b, struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.data[i];
@@ -39,19 +38,24 @@ static void put_html(struct buffer *b, struct slice s)
     }
 }
 
-void page_begin(struct page *p, struct exchange *x, const char *title)
+void page_put_head(struct buffer *b, const char *title)
 {
-    *p = (struct page){ .exchange = x, .text = BUFFER_INIT };
-    p->is_json = accepts_json(exchange_request(x));
-    if (p->is_json) {
-        buffer_puts(&p->text, "{");
-        return;
-    }
-    buffer_printf(&p->text,
+    buffer_printf(b,
                   "<!doctype html><html lang=en><meta charset=utf-8>"
                   "<meta name=viewport content=\"width=device-width\">"
                   "<title>%s</title><style>%s</style><h1>%s</h1>",
                   title, style, title);
+}
+
+void page_begin(struct page *p, struct exchange *x, const char *title)
+{
+    *p = (struct page){ .exchange = x, .text = BUFFER_INIT };
+    p->is_json = page_accepts_json(exchange_request(x));
+    if (p->is_json) {
+        buffer_puts(&p->text, "{");
+        return;
+    }
+    page_put_head(&p->text, title);
 }
 
 void page_note(struct page *p, const char *html)
@@ -69,9 +73,9 @@ void page_row(struct page *p, struct slice name, struct slice value)
         buffer_put_json(&p->text, value);
     } else {
         buffer_puts(&p->text, p->has_rows ? "<tr><td>" : "<table><tr><td>");
-        put_html(&p->text, name);
+        page_put_text(&p->text, name);
         buffer_puts(&p->text, "</td><td>");
-        put_html(&p->text, value);
+        page_put_text(&p->text, value);
         buffer_puts(&p->text, "</td></tr>");
     }
     p->has_rows = true;

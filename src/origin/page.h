@@ -15,6 +15,13 @@ struct page {
     bool             has_rows;
 };
 
+/* JSON when Accept names application/json and not text/html. */
+bool page_accepts_json(const struct http_head *request);
+/* What pages of HTML begin with. */
+void page_put_head(struct buffer *b, const char *title);
+/* Escaped. */
+void page_put_text(struct buffer *b, struct slice s);
+
 void page_begin(struct page *p, struct exchange *x, const char *title);
 /* A paragraph; HTML only. Trusted markup. */
 void page_note(struct page *p, const char *html);
