@@ -9,7 +9,7 @@
 enum {
     UNSENT_BYTES = 64 * 1024, /* as much, and the source is not asked */
     /* Given of a file at once: a client that takes everything lets others have their turn. */
-    RANGE_BYTES = 512 * 1024,
+    RANGE_BYTES = 1024 * 1024,
     /* Given to a transform at once, which may make next to nothing of it. */
     FED_BYTES = 128 * 1024,
     READ_BYTES = 16 * 1024, /* a large block of the loop */

@@ -33,6 +33,8 @@ class Bench:
         self.dirs = 0
         self.certs = place.run_dir / "certs"
         self.make_certificates()
+        self.www = place.run_dir / "www"
+        self.make_files()
         self.origin_port = machine.free_ports(1)[0]
         self.running.append(load.Origin(programs, self.origin_port, nice))
         self.h2_origin = None
@@ -60,6 +62,12 @@ class Bench:
                             "-keyout", str(key), "-out", str(crt)],
                            check=True, capture_output=True, timeout=60)
             (self.certs / f"{name}.pem").write_text(crt.read_text() + key.read_text())
+
+    def make_files(self):
+        """As large as the origin's answers."""
+        self.www.mkdir()
+        for name, size in (("1k", 1024), ("1m", 1024 * 1024)):
+            (self.www / name).write_bytes(b"x" * size)
 
     # Starting things
 

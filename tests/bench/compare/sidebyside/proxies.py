@@ -17,7 +17,7 @@ from .machine import BenchError
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 READY_SECONDS = 120
 PORTS = ("plain", "ecdsa", "rsa", "h2c")
-VARIANTS = ("compressed", "gzip", "zstd", "log", "limited", "single", "reload", "h2c", "h2origin")
+VARIANTS = ("compressed", "gzip", "zstd", "log", "limited", "single", "reload", "h2c", "h2origin", "files")
 
 
 class Place:
@@ -111,6 +111,9 @@ class Haproxy(Proxy):
         # As one process; reloading needs its master.
         return [self.program, "-W" if "reload" in variant else "-db", "-f", config]
 
+    def lacks(self, variant):
+        return "files" in variant or super().lacks(variant)
+
 
 class Wharfgate(Proxy):
     name, config = "wharfgate", "wharfgate.yaml"
@@ -161,7 +164,7 @@ class Instance:
         hostmap.write_text("".join(f"{host} origin\n" for host in hosts))
         text = template.render((CONFIGS / self.proxy.config).read_text(), {
             "RUN": inside(self.dir), "LOG": inside(self.access_log), "CERTS": inside(bench.certs),
-            "ORIGIN": self.origin_port, "HOSTMAP": inside(hostmap),
+            "ORIGIN": self.origin_port, "WWW": inside(bench.www), "HOSTMAP": inside(hostmap),
             "FILES": machine.file_limit(), "GENERATION": self.generation, "hosts": hosts,
             **{name.upper(): port for name, port in self.ports.items()},
             **{word: word in self.variant for word in VARIANTS}, **self.proxy.words()})
