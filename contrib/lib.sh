@@ -34,7 +34,7 @@ e2e_packages=(dnsmasq-base python3 python3-pytest python3-pytest-xdist python3-y
     python3-jsonschema curl openssl procps iproute2 util-linux
     chromium chromium-driver nghttp2-client nghttp2-server python3-h2 python3-hpack
     python3-hyperframe python3-websockets python3-grpcio python3-redis redis-server
-    python3-brotli python3-zstandard)
+    python3-brotli python3-zstandard nginx)
 # The engine that the e2e tests of Docker run for themselves, and its namespaces.
 docker_packages=(docker.io docker-compose tini gcc libc6-dev)
 dist_packages=(git xz-utils)
