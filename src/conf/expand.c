@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "conf/template.h"
+
 struct expansion {
     const struct conf_place *at;
     struct arena            *arena;
@@ -40,8 +42,22 @@ static bool put_bounded(struct expansion *x, struct slice value)
         return false;
     }
     x->budget->expanded_bytes -= value.len;
-    buffer_put_slice(&x->out, value);
+    buffer_put_slice(&x->out, template_escape(value, x->arena)); /* it is text, whatever is in it */
     return true;
+}
+
+/* A variable of a request; "${header:-x}" is one of the environment with a default. */
+static bool is_of_request(struct slice inside)
+{
+    struct slice name;
+    return variable_find(inside, &name) != VARIABLE_TEXT && !slice_starts_with(name, S("-"));
+}
+
+/* Whose name was it meant to be? */
+static struct slice hint(struct expansion *x, struct slice inside, const char *otherwise)
+{
+    struct slice near = variable_hint(inside, x->arena);
+    return near.len ? near : slice_of(otherwise);
 }
 
 /* `inside` is what stands between the braces. */
@@ -49,15 +65,19 @@ static bool put_variable(struct expansion *x, struct slice inside)
 {
     size_t       name_len = find_text(inside, S(":-"));
     struct slice name = { inside.data, name_len };
+    if (is_of_request(inside)) {
+        buffer_printf(&x->out, "${%.*s}", SLICE_ARG(inside));
+        return true;
+    }
     if (!is_name(name)) {
-        conf_report_error(x->report, x->at, S("write `$${` for a plain `${`"),
+        conf_report_error(x->report, x->at, hint(x, inside, "write `$${` for a plain `${`"),
                           "%s is not the name of a variable", conf_quote(x->arena, name));
         return false;
     }
     const char *value = getenv(arena_copy(x->arena, name).data);
     if (value && (*value || name_len == inside.len)) return put_bounded(x, slice_of(value));
     if (name_len < inside.len) return put_bounded(x, slice_from(inside, name_len + 2));
-    conf_report_error(x->report, x->at, S("`${NAME:-default}` gives a default"),
+    conf_report_error(x->report, x->at, hint(x, inside, "`${NAME:-default}` gives a default"),
                       "the environment variable %s is not set", conf_quote(x->arena, name));
     return false;
 }
@@ -71,7 +91,7 @@ static bool expand_all(struct expansion *x, struct slice rest)
         buffer_put(&x->out, rest.data, start - is_escaped);
         rest = slice_from(rest, start);
         if (is_escaped) {
-            buffer_put_slice(&x->out, S("${"));
+            buffer_put_slice(&x->out, S("$${"));
             rest = slice_from(rest, 2);
             continue;
         }
@@ -88,13 +108,14 @@ static bool expand_all(struct expansion *x, struct slice rest)
     return true;
 }
 
-bool conf_expand(struct slice *text, const struct conf_place *at, struct arena *a,
-                 struct conf_budget *budget, struct conf_report *r)
+bool conf_expand(struct conf_node *n, struct arena *a, struct conf_budget *budget,
+                 struct conf_report *r)
 {
-    if (find_text(*text, S("${")) == text->len) return true;
-    struct expansion x = { at, a, budget, r, BUFFER_INIT };
-    bool             is_good = expand_all(&x, *text);
-    *text = arena_copy(a, buffer_slice(&x.out));
+    if (find_text(n->text, S("${")) == n->text.len) return true;
+    struct expansion x = { &n->at, a, budget, r, BUFFER_INIT };
+    bool             is_good = expand_all(&x, n->text);
+    n->text = arena_copy(a, buffer_slice(&x.out));
+    n->is_template = find_text(n->text, S("${")) < n->text.len;
     buffer_reset(&x.out);
     return is_good;
 }

@@ -5,6 +5,7 @@
 #include "conf/include.h"
 
 #include "base/map.h"
+#include "conf/template.h"
 #include "conf/types.h"
 
 /* The files that are being read, innermost first. */
@@ -182,10 +183,12 @@ static void include_pattern(struct inclusion *x, const struct conf_node *n)
     }
     const char  *slash = strrchr(x->chain->name, '/');
     int          folder = slash ? (int)(slash - x->chain->name) + 1 : 0;
-    struct slice path = n->text;
+    struct slice text = n->text, found;
+    if (n->is_template) (void)template_unescape(&text, l->arena, &found); /* else no such file */
+    struct slice path = text;
     if (path.data[0] != '/')
-        path = arena_printf(l->arena, "%.*s%.*s", folder, x->chain->name, SLICE_ARG(n->text));
-    if (!strpbrk(n->text.data, "*?[")) {
+        path = arena_printf(l->arena, "%.*s%.*s", folder, x->chain->name, SLICE_ARG(text));
+    if (!strpbrk(text.data, "*?[")) {
         include_one(x, path.data);
     } else if (!l->reader->glob(l->reader->arg, path.data, include_one, x, &e)) {
         conf_report_add(l->report, CONF_ERROR, &n->at, "`include`: %s", e.text);

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "conf/emit.h"
 #include "conf/nearest.h"
+#include "conf/template.h"
 #include "conf/types.h"
 
 enum { SECRET_FILE_BYTES_MAX = 64 << 10 };
@@ -168,6 +169,20 @@ static void mention(struct conf_parser *p, const struct conf_row *row, const str
         (struct conf_mention){ row, n->at, arena_copy(p->arena, n->text) };
 }
 
+/* Where the row has no use for a request's variables, they are a mistake. */
+static bool read_template(struct conf_parser *p, const struct conf_row *row,
+                          const struct conf_node *n, struct slice *text)
+{
+    struct slice found;
+    if (row->type->template_uses && !n->is_template) *text = template_escape(*text, p->arena);
+    if (row->type->template_uses || !n->is_template) return true;
+    if (template_unescape(text, p->arena, &found)) return true;
+    conf_report_error(p->report, &n->at, S("write `$${` for a plain `${`"),
+                      "%s: it cannot have parts of the request in it, such as %s", title_of(p, row),
+                      conf_quote(&p->report->arena, found));
+    return false;
+}
+
 static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
                         const struct conf_node *n, void *field)
 {
@@ -181,9 +196,10 @@ static bool read_scalar(struct conf_parser *p, const struct conf_row *row,
         report_scalar(p, row, n, "");
         return false;
     }
-    if (row->flags & CONF_FROM_FILE && slice_starts_with(text, S("file:")) &&
-        !read_secret_file(p, row, n, &text))
-        return false;
+    bool is_file = row->flags & CONF_FROM_FILE && slice_starts_with(text, S("file:"));
+    if (is_file && !read_secret_file(p, row, n, &text)) return false;
+    if (is_file && row->type->template_uses) text = template_escape(text, p->arena);
+    if (!is_file && !read_template(p, row, n, &text)) return false;
     p->hint = (struct slice){ 0 };
     p->node = n;
     if (!row->type->read(p, row, text, field, &e)) {

@@ -26,6 +26,7 @@ struct conf_type {
     void (*write)(const struct conf_row *row, const void *field, struct buffer *to);
     /* A bound of the row (of a text: of its length) as one would write it. */
     void (*put_bound)(struct buffer *to, uint64_t bound);
+    unsigned template_uses; /* read() gets template form: enum variable_use, any of them */
 };
 
 enum conf_shape {

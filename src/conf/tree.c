@@ -178,7 +178,7 @@ static struct conf_node *read_scalar(struct tree_reader *t, bool is_key)
         conf_report_add(t->report, CONF_ERROR, &n->at, "a NUL in a text");
         n->is_broken = true;
     } else if (!is_key) {
-        n->is_broken = !conf_expand(&n->text, &n->at, t->arena, t->budget, t->report);
+        n->is_broken = !conf_expand(n, t->arena, t->budget, t->report);
     }
     refuse_tag(t, t->event.data.scalar.tag);
     name_anchor(t, t->event.data.scalar.anchor, n);

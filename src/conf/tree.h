@@ -22,6 +22,7 @@ struct conf_node {
     uint8_t           kind;                 /* enum conf_kind */
     bool              is_plain;             /* a scalar without quotes */
     bool              is_broken;            /* a scalar whose fault is already reported */
+    bool              is_template;          /* `text` is in template form: template.h */
     union {
         struct slice       text;
         struct conf_node **items;

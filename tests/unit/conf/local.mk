@@ -11,3 +11,5 @@ check_PROGRAMS += tests/unit/conf/value_test
 tests_unit_conf_value_test_SOURCES = tests/unit/conf/value_test.c
 check_PROGRAMS += tests/unit/conf/part_test
 tests_unit_conf_part_test_SOURCES = tests/unit/conf/part_test.c
+check_PROGRAMS += tests/unit/conf/template_test
+tests_unit_conf_template_test_SOURCES = tests/unit/conf/template_test.c
