@@ -302,4 +302,9 @@ static void on_end(struct exchange *x, const void *config, void *state)
     give_back(state);
 }
 
-const struct filter_ops filter_compress = { "compress", on_request, on_response, on_end };
+const struct filter_ops filter_compress = {
+    .name = "compress",
+    .on_request = on_request,
+    .on_response = on_response,
+    .on_end = on_end,
+};

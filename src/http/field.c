@@ -232,9 +232,10 @@ struct slice http_field_name(enum http_field_id id)
     return names[id];
 }
 
-static void grow(struct http_fields *f, struct arena *a)
+static void grow(struct http_fields *f, struct arena *a, unsigned least)
 {
     unsigned capacity = f->capacity ? f->capacity * 2u : 16;
+    while (capacity < least) capacity *= 2;
     assert(capacity <= UINT16_MAX);
     struct http_field *items = arena_alloc(a, capacity * sizeof(*items));
     if (f->count) memcpy(items, f->items, f->count * sizeof(*items));
@@ -245,7 +246,7 @@ static void grow(struct http_fields *f, struct arena *a)
 void http_fields_add(struct http_fields *f, struct arena *a, enum http_field_id id,
                      struct slice name, struct slice value)
 {
-    if (f->count == f->capacity) grow(f, a);
+    if (f->count == f->capacity) grow(f, a, 0);
     f->items[f->count++] = (struct http_field){ name, value, (uint16_t)id, false };
     f->present |= UINT64_C(1) << id;
 }
@@ -263,13 +264,29 @@ void http_fields_set(struct http_fields *f, struct arena *a, enum http_field_id 
     http_fields_add(f, a, id, http_field_name(id), value);
 }
 
+void http_fields_append(struct http_fields *f, struct arena *a, const struct http_field *items,
+                        unsigned count)
+{
+    if (!count) return;
+    if (f->count + count > f->capacity) grow(f, a, f->count + count);
+    memcpy(&f->items[f->count], items, count * sizeof(*items));
+    f->count = (uint16_t)(f->count + count);
+    for (unsigned i = 0; i < count; i++) f->present |= UINT64_C(1) << items[i].id;
+}
+
+void http_fields_drop_named(struct http_fields *f, enum http_field_id id, struct slice name)
+{
+    if (!(f->present >> id & 1)) return;
+    for (unsigned i = 0; i < f->count; i++)
+        if (f->items[i].id == id && slice_eq_nocase(f->items[i].name, name))
+            f->items[i].is_dropped = true;
+}
+
 void http_fields_set_named(struct http_fields *f, struct arena *a, struct slice name,
                            struct slice value)
 {
     enum http_field_id id = http_field_lookup(name);
-    for (unsigned i = 0; i < f->count; i++)
-        if (f->items[i].id == id && slice_eq_nocase(f->items[i].name, name))
-            f->items[i].is_dropped = true;
+    http_fields_drop_named(f, id, name);
     http_fields_add(f, a, id, name, value);
 }
 

@@ -140,7 +140,12 @@ void http_fields_set(struct http_fields *f, struct arena *a, enum http_field_id 
                      struct slice value);
 void http_fields_set_named(struct http_fields *f, struct arena *a, struct slice name,
                            struct slice value);
+/* The items as they are, in their order. */
+void http_fields_append(struct http_fields *f, struct arena *a, const struct http_field *items,
+                        unsigned count);
 void http_fields_drop(struct http_fields *f, enum http_field_id id);
+/* `id` is that of the name. */
+void http_fields_drop_named(struct http_fields *f, enum http_field_id id, struct slice name);
 /* The first one that is not dropped, or NULL. */
 const struct http_field *http_fields_find(const struct http_fields *f, enum http_field_id id);
 const struct http_field *http_fields_find_named(const struct http_fields *f, struct slice name);

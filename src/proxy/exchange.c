@@ -99,9 +99,11 @@ void exchange_fail(struct exchange *x, unsigned status, const char *reason)
 
 static void run_response_filters(struct exchange *x, struct http_head *head)
 {
-    for (unsigned i = x->filters_run; i-- > 0;) {
+    for (size_t i = x->route->filter_count; i-- > 0;) {
         const struct plan_filter *f = &x->route->filters[i];
-        if (f->ops->on_response) f->ops->on_response(x, f->config, x->filter_states[i], head);
+        bool                      is_due = i < x->filters_run || f->ops->on_response_always;
+        if (f->ops->on_response && is_due)
+            f->ops->on_response(x, f->config, x->filter_states[i], head);
     }
 }
 

@@ -89,6 +89,7 @@ struct exchange {
     struct address client; /* the one client address */
     struct slice   client_text;
     struct slice   request_id;
+    struct slice   csp_nonce; /* empty: nobody has asked for one */
     struct slice   host;
     struct slice   websocket_key; /* that the replica sees */
     struct slice   new_token;     /* for the cookie of sticky; empty: it is right as it is */

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/outq.h"
 #include "conf/settings.h"
+#include "conf/template.h"
 #include "http/message.h"
 #include "io/address.h"
 
@@ -63,6 +64,10 @@ struct filter_ops {
     /* The exchange has ended, its request side having run: nothing more may be asked of it
      * but its arena and worker. A filter that had paused forgets it. */
     void (*on_end)(struct exchange *x, const void *config, void *state);
+    /* on_response() runs on every answer, also on one that was given before the request side's turn
+     * came (the request malformed, refused, of no route), and then with a NULL state; what is asked
+     * of the exchange may be empty then, and exchange_request() NULL. */
+    bool on_response_always;
 };
 
 /* What a plan has that workers keep something of: each worker adopts it when it takes up a
@@ -109,6 +114,14 @@ struct mailbox *exchange_mailbox(const struct exchange *x);
 void **exchange_origin_state(struct exchange *x);
 /* Of all its parts, any bytes; empty: one of them is. Lives as long as the exchange. */
 struct slice exchange_key(struct exchange *x, const struct request_key *key);
+/* Did the client come by TLS, here or, as a trusted proxy says, there? */
+bool exchange_is_secure(const struct exchange *x);
+/* Random, of this exchange alone: base64. */
+struct slice exchange_csp_nonce(struct exchange *x);
+/* The template with what its variables are now: any bytes. `response`: NULL, or the head that is
+ * about to be sent. Lives as long as the exchange. */
+struct slice exchange_expand(struct exchange *x, const struct template *t,
+                             const struct http_head *response);
 /* The one that the exchange lives on. */
 struct loop *exchange_loop(const struct exchange *x);
 /* Of the worker that the exchange lives on. */

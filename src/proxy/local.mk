@@ -24,6 +24,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/transform.c src/proxy/transform.h \
 	src/proxy/tunnel.c src/proxy/tunnel.h \
 	src/proxy/farewell.c src/proxy/farewell.h \
+	src/proxy/variables.c \
 	src/proxy/worker.c src/proxy/worker.h
 src_libwharfgate_a_SOURCES += \
 	src/proxy/access_format.c \

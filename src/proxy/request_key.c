@@ -101,6 +101,14 @@ static struct slice decode(struct slice text, struct arena *a)
     return query_decode(text, &room);
 }
 
+struct slice request_parameter(const struct http_head *request, struct slice name, struct arena *a)
+{
+    struct slice rest = request->query, its, value;
+    while (query_next(&rest, &its, &value))
+        if (its.len >= name.len && slice_eq(decode(its, a), name)) return decode(value, a);
+    return slice_make("", 0);
+}
+
 static void find_parameters(const struct http_head *request, struct slice name, struct arena *a,
                             struct said *to)
 {

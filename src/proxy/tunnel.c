@@ -71,12 +71,6 @@ void tunnel_rewrite(struct exchange *x)
     http_fields_set(f, &x->arena, FIELD_SEC_WEBSOCKET_KEY, x->websocket_key);
 }
 
-static void drop_named(struct http_fields *f, struct slice name)
-{
-    for (unsigned i = 0; i < f->count; i++)
-        if (slice_eq_nocase(f->items[i].name, name)) f->items[i].is_dropped = true;
-}
-
 /* A key of ours is for us to check; a client with a key is shown the proof, be it that a
  * replica over HTTP/2 gave none. */
 static const char *check_proof(struct exchange *x, struct http_head *head)
@@ -87,7 +81,7 @@ static const char *check_proof(struct exchange *x, struct http_head *head)
     bool                     is_due = !head->must_switch;
     if (accept ? !slice_eq(accept->value, proof) : is_due) return "bad_websocket_accept";
     if (x->is_websocket_key_ours)
-        drop_named(f, accept_name);
+        http_fields_drop_named(f, FIELD_OTHER, accept_name);
     else if (!accept)
         http_fields_add_named(f, &x->arena, accept_name, proof);
     return NULL;
