@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "conf/emit.h"
+#include "conf/template.h"
 #include "conf/types.h"
 
 static const char preamble[] =
@@ -34,7 +35,8 @@ static const char preamble[] =
     "file that names them |\n"
     "\n"
     "- `${NAME}` in a value is the environment variable, `${NAME:-default}` has a default for one "
-    "that is unset or empty, `$${` is a plain `${`. Between `{ }` and `[ ]` such a value must be "
+    "that is unset or empty, `$${` is a plain `${`; [variables](#variables) of a request look the "
+    "same and stay. Between `{ }` and `[ ]` such a value must be "
     "in quotes. Keys are not expanded.\n"
     "- `file:/path` as the value of some keys (they say so) is the content of that file, 64 KiB at "
     "most, without its last newline. It is never printed.\n"
@@ -195,10 +197,26 @@ static void put_section(struct buffer *to, const struct conf_section *section)
     if (section->example) buffer_printf(to, "\n```yaml\n%s```\n", section->example);
 }
 
+static void put_variables(struct buffer *to)
+{
+    buffer_puts(to,
+                "\n## Variables\n\nParts of the request in a value, where its type says so: "
+                "`\"${host}\"`, `\"${header:User-Agent}\"`. These names are the request's, also "
+                "where the environment has such a variable; elsewhere they are a mistake. What a "
+                "variable brings is text: it is not looked at for variables again.\n\n"
+                "| variable | where | is |\n|---|---|---|\n");
+    for (unsigned id = VARIABLE_TEXT + 1; id < VARIABLE_COUNT; id++) {
+        const struct variable *v = &variable_table[id];
+        buffer_printf(to, "| `${%s%s}` | %s | %s |\n", v->name, v->takes_name ? ":NAME" : "",
+                      v->uses & VARIABLE_OF_REQUEST ? "both ways" : "responses", v->doc);
+    }
+}
+
 void conf_emit_reference(struct buffer *to)
 {
     struct conf_section_list list;
     conf_list_sections(&list);
     buffer_puts(to, preamble);
+    put_variables(to);
     for (size_t i = 0; i < list.count; i++) put_section(to, list.items[i]);
 }

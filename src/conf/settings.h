@@ -49,6 +49,7 @@ enum setting_protocol { PROTOCOL_SETTING_H1, PROTOCOL_SETTING_H2, PROTOCOL_SETTI
 enum setting_store { STORE_LOCAL, STORE_REDIS };
 enum setting_limit_mode { LIMIT_AUTO, LIMIT_EXACT, LIMIT_LEASE };
 enum setting_limit_headers { LIMIT_HEADERS_STANDARD, LIMIT_HEADERS_LEGACY, LIMIT_HEADERS_OFF };
+enum setting_security { SECURITY_STRICT, SECURITY_BASIC, SECURITY_OFF };
 enum setting_on_failure { ON_FAILURE_LOCAL, ON_FAILURE_OPEN, ON_FAILURE_CLOSED };
 /* What a request is told by; conf_split_key() reads it. */
 enum setting_key {
@@ -336,6 +337,32 @@ struct files_settings {
     uint32_t             open_files; /* that a worker keeps */
 };
 
+/* Texts are empty where the header is not sent; what the preset says has been put in. */
+struct security_settings {
+    enum setting_security preset;
+    struct slice          hsts, csp; /* csp: a template */
+    bool                  is_report_only;
+    struct slice          frame_options, content_type_options, referrer_policy, permissions_policy;
+    struct slice          opener_policy, embedder_policy, resource_policy; /* Cross-Origin-... */
+    struct text_list      keep; /* names: the server's own stays */
+    struct text_list      hide;
+};
+
+/* Values are templates (template.h). */
+struct header_edit_settings {
+    struct text_list   remove;
+    struct name_value *rename; /* value: the new name */
+    size_t             rename_count;
+    struct name_value *set;
+    size_t             set_count;
+    struct name_value *add;
+    size_t             add_count;
+};
+
+struct headers_settings {
+    struct header_edit_settings request, response;
+};
+
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
     uint64_t                    max_body; /* 1 MiB; 0: unlimited */
@@ -349,6 +376,8 @@ struct policy_settings {
     struct text_list            upgrades; /* none: websocket; "any", "off" */
     struct error_page_settings *error_pages;
     size_t                      error_page_count;
+    struct security_settings   *security; /* NULL: none */
+    struct headers_settings    *headers;  /* of a route: its own, beside those of defaults */
 };
 
 struct route_settings {

@@ -309,7 +309,18 @@ static const struct conf_row policy_rows[] = {
       CONF_ITEMS(policy_settings, error_pages, error_page_count),
       .doc = "Files for the gateway's own error answers, by status or `default`. They replace "
              "those of `defaults` as a whole." },
-    { .key = "security_headers", .shape = CONF_LATER },
+    { .key = "security_headers",
+      .shape = CONF_OPTIONAL,
+      .section = &conf_security_section,
+      CONF_FIELD(policy_settings, security),
+      .preset_doc = "off",
+      .doc = "`strict`, `basic`, `off`, or what each header says." },
+    { .key = "headers",
+      .shape = CONF_OPTIONAL,
+      .section = &conf_headers_section,
+      CONF_FIELD(policy_settings, headers),
+      .doc = "Edits of requests' and responses' headers. A route's come after those of "
+             "`defaults`." },
     { .key = "compress",
       .shape = CONF_INLINE,
       .section = &conf_compress_section,
@@ -401,6 +412,7 @@ static void begin_route(struct conf_parser *p, void *base)
 {
     struct route_settings *route = base;
     route->policy = p->settings->defaults;
+    route->policy.headers = NULL;
 }
 
 static void end_route(struct conf_parser *p, void *base, const struct conf_place *at)

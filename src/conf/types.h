@@ -39,6 +39,11 @@ extern const struct conf_type conf_coding;
 extern const struct conf_type conf_media_type;
 extern const struct conf_type conf_field_name;
 extern const struct conf_type conf_field_value;
+extern const struct conf_type conf_request_value; /* with variables: template.h */
+extern const struct conf_type conf_response_value;
+extern const struct conf_type conf_csp;
+extern const struct conf_type conf_request_field; /* a name that may be edited */
+extern const struct conf_type conf_response_field;
 extern const struct conf_type conf_query_name;
 extern const struct conf_type conf_condition;
 extern const struct conf_type conf_target;
@@ -79,6 +84,9 @@ extern const struct conf_section conf_match_section;
 extern const struct conf_section conf_compress_section;
 /* tables_files.c */
 extern const struct conf_section conf_files_section;
+/* tables_headers.c */
+extern const struct conf_section conf_headers_section;
+extern const struct conf_section conf_security_section;
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
 extern const struct conf_section conf_dns_section;           /* discovery.dns */

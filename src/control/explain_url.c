@@ -5,7 +5,9 @@
 #include "control/explain_parts.h"
 #include "filter/compress.h"
 #include "filter/concurrency.h"
+#include "filter/headers.h"
 #include "filter/rate_limit.h"
+#include "filter/security_headers.h"
 #include "proxy/route_explain.h"
 
 /* ---- the listener ---- */
@@ -180,6 +182,9 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
         if (ops == &filter_concurrency)
             detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
         if (ops == &filter_compress) detail = compress_text(route->filters[i].config, a);
+        if (ops == &filter_headers) detail = header_edits_text(route->filters[i].config, a);
+        if (ops == &filter_security_headers)
+            detail = security_headers_text(route->filters[i].config, a);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
         explain_put(to, ",\"detail\"", detail);
         buffer_put_char(to, '}');

@@ -271,6 +271,7 @@ static const struct plan_route *admin_route(struct build *b, bool is_local)
         .may_change = is_local,
     };
     route->policy = policy;
+    route->filter_count = 0; /* what sites wear is not for it */
     route->origin = &origin_admin;
     route->origin_config = config;
     return route;

@@ -11,8 +11,10 @@
 #include "control/plan_parts.h"
 #include "filter/compress.h"
 #include "filter/concurrency.h"
+#include "filter/headers.h"
 #include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
+#include "filter/security_headers.h"
 #include "origin/files.h"
 #include "origin/redirect.h"
 #include "origin/respond.h"
@@ -140,6 +142,30 @@ static const void *configure_concurrency(struct build *b, const struct route_set
     return chain;
 }
 
+/* What `defaults` says alone is the same for all routes, and was built for none of them. */
+static const void *config_of_defaults(const struct build *b, const struct filter_ops *ops)
+{
+    const struct plan_route *none = b->plan->no_route;
+    for (size_t i = 0; none && i < none->filter_count; i++)
+        if (none->filters[i].ops == ops) return none->filters[i].config;
+    return NULL;
+}
+
+static const void *configure_headers(struct build *b, const struct route_settings *route)
+{
+    const void *same = route->policy.headers ? NULL : config_of_defaults(b, &filter_headers);
+    if (same) return same;
+    return header_edits_build(b->settings->defaults.headers, route->policy.headers,
+                              &b->plan->arena);
+}
+
+static const void *configure_security(struct build *b, const struct route_settings *route)
+{
+    bool        is_own = route->policy.security != b->settings->defaults.security;
+    const void *same = is_own ? NULL : config_of_defaults(b, &filter_security_headers);
+    return same ? same : security_headers_build(route->policy.security, &b->plan->arena);
+}
+
 static const void *configure_compress(struct build *b, const struct route_settings *route)
 {
     return compress_config_new(&route->policy.compress, &b->plan->arena);
@@ -168,16 +194,21 @@ static const struct {
 } filter_table[] = {
     { &filter_concurrency, configure_concurrency }, /* whom it refuses costs no token */
     { &filter_rate_limit, configure_rate_limits },
+    { &filter_headers, configure_headers },
+    { &filter_security_headers, configure_security },
     { &filter_compress, configure_compress }, /* sees a response as its origin made it */
 };
 
 enum { FILTER_COUNT = sizeof(filter_table) / sizeof(filter_table[0]) };
 
-static void add_filters(struct build *b, struct plan_route *to, const struct route_settings *s)
+/* `is_route`: else only those whose response side runs on every answer. */
+static void add_filters(struct build *b, struct plan_route *to, const struct route_settings *s,
+                        bool is_route)
 {
     struct plan_filter found[FILTER_COUNT];
     size_t             count = 0;
     for (size_t i = 0; i < FILTER_COUNT; i++) {
+        if (!is_route && !filter_table[i].ops->on_response_always) continue;
         const void *config = filter_table[i].configure(b, s);
         if (config) found[count++] = (struct plan_filter){ filter_table[i].ops, config };
     }
@@ -308,11 +339,14 @@ static void set_pages(struct build *b, struct plan_route *to, const struct route
 
 static void build_no_route(struct build *b)
 {
-    struct conf_place  at = build_place(b);
-    struct plan_route *none = arena_zalloc(&b->plan->arena, sizeof(*none));
+    struct conf_place     at = build_place(b);
+    struct route_settings like = { .policy = b->settings->defaults };
+    struct plan_route    *none = arena_zalloc(&b->plan->arena, sizeof(*none));
     none->policy = &b->settings->defaults;
     none->series = STATS_SERIES_OTHER;
     build_pages(b, none->policy, &at, &none->pages, &none->page_count);
+    like.policy.headers = NULL; /* those of defaults are no route's own */
+    add_filters(b, none, &like, false);
     b->plan->no_route = none;
 }
 
@@ -335,7 +369,7 @@ void build_routes(struct build *b)
             check_codings(b, &from->policy.compress); /* its own */
         set_upstream(b, to, from);
         set_origin(b, to, from);
-        add_filters(b, to, from);
+        add_filters(b, to, from, true);
         set_pages(b, to, from);
     }
 }

@@ -15,3 +15,9 @@ tests_unit_filter_rate_limit_test_SOURCES = tests/unit/filter/rate_limit_test.c 
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
 check_PROGRAMS += tests/unit/filter/limit_debt_test
 tests_unit_filter_limit_debt_test_SOURCES = tests/unit/filter/limit_debt_test.c
+check_PROGRAMS += tests/unit/filter/headers_test
+tests_unit_filter_headers_test_SOURCES = tests/unit/filter/headers_test.c \
+	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
+check_PROGRAMS += tests/unit/filter/security_headers_test
+tests_unit_filter_security_headers_test_SOURCES = tests/unit/filter/security_headers_test.c \
+	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h

@@ -67,6 +67,29 @@ struct slice exchange_key(struct exchange *x, const struct request_key *key)
     return x->key.data ? x->key : exchange_client_text(x);
 }
 
+bool exchange_is_secure(const struct exchange *x)
+{
+    return x->is_secure;
+}
+
+struct slice exchange_csp_nonce(struct exchange *x)
+{
+    (void)x;
+    return S("bm9uY2U=");
+}
+
+struct slice exchange_expand(struct exchange *x, const struct template *t,
+                             const struct http_head *response)
+{
+    struct slice values[8];
+    (void)response;
+    for (size_t i = 0; i < t->count; i++)
+        values[i] = t->pieces[i].id == VARIABLE_TEXT        ? t->pieces[i].text
+                    : t->pieces[i].id == VARIABLE_CSP_NONCE ? exchange_csp_nonce(x)
+                                                            : x->variable;
+    return template_join(values, t->count, &x->arena);
+}
+
 struct loop *exchange_loop(const struct exchange *x)
 {
     return x->loop;

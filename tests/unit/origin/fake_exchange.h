@@ -21,6 +21,8 @@ struct exchange {
     struct slice      body;
     const char       *reason;
     struct slice      limit, limit_dry_run; /* noted */
+    bool              is_secure;
+    struct slice      variable; /* what every variable is */
     bool              has_continued;
 };
 
