@@ -23,14 +23,14 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 
 
 class Browser:
-    def __init__(self, directory):
+    def __init__(self, directory, *flags):
         self.log = open(directory / "chromedriver.log", "wb+")
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdin=subprocess.DEVNULL,
                                        stdout=self.log, stderr=self.log, start_new_session=True)
         self.session = None
         try:
             self.port = until(self.find_port, "chromedriver", PATIENCE * 3)
-            options = {"args": [*FLAGS, f"--user-data-dir={directory}/profile"]}
+            options = {"args": [*FLAGS, *flags, f"--user-data-dir={directory}/profile"]}
             self.session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
                 "acceptInsecureCerts": True, "goog:chromeOptions": options}}})["sessionId"]
         except BaseException:
