@@ -17,7 +17,8 @@ from .machine import BenchError
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 READY_SECONDS = 120
 PORTS = ("plain", "ecdsa", "rsa", "h2c")
-VARIANTS = ("compressed", "gzip", "zstd", "log", "limited", "single", "reload", "h2c", "h2origin", "files")
+VARIANTS = ("compressed", "gzip", "zstd", "log", "limited", "dressed", "single", "reload", "h2c",
+            "h2origin", "files")
 
 
 class Place:
@@ -50,8 +51,8 @@ class Place:
 
 
 class Proxy:
-    """What the adapters share. A variant is a set of words: log, limited, compressed with gzip or
-    zstd, hosts, single, reload, h2c (a listener for HTTP/2 in the clear), h2origin (HTTP/2 to
+    """What the adapters share. A variant is a set of words: log, limited, dressed, compressed with
+    gzip or zstd, hosts, single, reload, h2c (a listener for HTTP/2 in the clear), h2origin (HTTP/2 to
     the origin)."""
     name = config = ""
     reload_signal = signal.SIGHUP
