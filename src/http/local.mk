@@ -36,6 +36,7 @@ src_libwharfgate_a_SOURCES += \
 	src/http/message.h \
 	src/http/method.c \
 	src/http/names.h \
+	src/http/pattern.c src/http/pattern.h \
 	src/http/query.c src/http/query.h \
 	src/http/range.c src/http/range.h \
 	src/http/rules.c src/http/rules.h \

@@ -320,7 +320,6 @@ static const struct plan_route *find_route(struct exchange *x)
     if (l->only_route) return l->only_route;
     struct router_query q = { x->host, x->request, (uint16_t)(l - p->listeners) };
     struct router_match m = router_find(p->router, &q, x->worker->router_scratch);
-    if (m.has_hit_limit) counter_add(&x->worker->stats->regex_limits, 1);
     return m.route == ROUTER_NONE ? NULL : &p->routes[m.route];
 }
 

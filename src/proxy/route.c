@@ -9,15 +9,7 @@
 #include "base/memory.h"
 #include "proxy/route_table.h"
 
-enum {
-    HOST_MAX = 255,
-    /* An expression that explodes costs 60 us a match, interpreted 200 us. */
-    REGEX_MATCH_LIMIT = 20000,
-    REGEX_DEPTH_LIMIT = 1000,
-    REGEX_HEAP_KIB = 256,
-    REGEX_STACK_MIN_BYTES = 32 * 1024,
-    REGEX_STACK_MAX_BYTES = 256 * 1024,
-};
+enum { HOST_MAX = 255 };
 
 /* One lookup on its way from the most specific candidate to the least. */
 struct walk {
@@ -30,30 +22,26 @@ struct walk {
     void *arg;
 };
 
-struct router_scratch *router_scratch_new(void)
+struct router_scratch *router_scratch_new(struct counter *gave_up)
 {
     struct router_scratch *s = mem_zalloc(sizeof(*s));
-    s->context = pcre2_match_context_create(NULL);
-    s->data = pcre2_match_data_create(1, NULL);
-    s->stack = pcre2_jit_stack_create(REGEX_STACK_MIN_BYTES, REGEX_STACK_MAX_BYTES, NULL);
-    if (!s->context || !s->data) abort();
-    pcre2_set_match_limit(s->context, REGEX_MATCH_LIMIT);
-    pcre2_set_depth_limit(s->context, REGEX_DEPTH_LIMIT);
-    pcre2_set_heap_limit(s->context, REGEX_HEAP_KIB);
-    /* Without one (no JIT in this pcre2) the interpreter's limits hold. */
-    if (s->stack) pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    pattern_matcher_init(&s->matcher);
+    s->matcher.gave_up = gave_up;
     return s;
 }
 
 void router_scratch_free(struct router_scratch *s)
 {
     if (!s) return;
-    pcre2_jit_stack_free(s->stack);
-    pcre2_match_data_free(s->data);
-    pcre2_match_context_free(s->context);
+    pattern_matcher_reset(&s->matcher);
     buffer_reset(&s->decoded[0]);
     buffer_reset(&s->decoded[1]);
     free(s);
+}
+
+struct pattern_matcher *router_scratch_matcher(struct router_scratch *s)
+{
+    return &s->matcher;
 }
 
 static bool take(struct walk *w, uint32_t route)
@@ -140,7 +128,7 @@ static bool try_regexes(struct walk *w, const struct route_host *h)
 {
     for (uint32_t i = 0; i < h->regex_count; i++) {
         const struct path_regex *x = &h->regexes[i];
-        if (route_regex_matches(x->code, w->q->head->path, w->s)) {
+        if (pattern_matches(x->code, w->q->head->path, &w->s->matcher)) {
             if (try_candidates(w, x->candidates)) return true;
         } else if (w->visit) {
             show_regex_misses(w, x->candidates);
@@ -227,9 +215,9 @@ struct router_match router_find(const struct router *r, const struct router_quer
                                 struct router_scratch *s)
 {
     struct walk w = { .r = r, .q = q, .s = s, .found = ROUTER_NONE };
-    s->has_hit_limit = false;
+    s->matcher.has_hit_limit = false;
     walk_hosts(&w);
-    return (struct router_match){ w.found, s->has_hit_limit };
+    return (struct router_match){ w.found, s->matcher.has_hit_limit };
 }
 
 void router_explain(const struct router *r, const struct router_query *q, struct router_scratch *s,

@@ -19,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "conf/settings.h"
 #include "http/message.h"
@@ -26,6 +27,7 @@
 struct router;
 /* What matching writes to: one a worker. */
 struct router_scratch;
+struct pattern_matcher;
 
 enum { ROUTER_NONE = -1 };
 
@@ -61,8 +63,11 @@ struct conf_report;
 const struct router *router_new_reporting(const struct settings *settings, struct arena *arena,
                                           struct conf_report *report);
 
-struct router_scratch *router_scratch_new(void);
+/* `gave_up`: counts the matches that reached a limit, or NULL. */
+struct router_scratch *router_scratch_new(struct counter *gave_up);
 void                   router_scratch_free(struct router_scratch *s);
+/* For other expressions of the same thread. */
+struct pattern_matcher *router_scratch_matcher(struct router_scratch *s);
 
 struct router_match router_find(const struct router *r, const struct router_query *q,
                                 struct router_scratch *s);

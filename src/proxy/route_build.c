@@ -76,19 +76,13 @@ static bool fail(struct build *b, const struct route_settings *route, const char
 
 /* ---- expressions ---- */
 
-static void free_code(void *code)
-{
-    pcre2_code_free(code);
-}
-
 static struct slice skip_blanks(struct slice s)
 {
     while (s.len && (s.data[0] == ' ' || s.data[0] == '\t')) s = slice_from(s, 1);
     return s;
 }
 
-/* `marked` begins with "~" or "~*". Equal expressions are compiled once. The text
- * is matched as bytes: whether it is UTF-8 is the client's choice. */
+/* `marked` begins with "~" or "~*". Equal expressions are compiled once. */
 static const pcre2_code *regex_new(struct build *b, const struct route_settings *route,
                                    struct slice marked)
 {
@@ -96,23 +90,15 @@ static const pcre2_code *regex_new(struct build *b, const struct route_settings 
     struct slice text = skip_blanks(slice_from(marked, has_no_case ? 2 : 1));
     struct slice key =
         arena_printf(&b->temporary, "%s%.*s", has_no_case ? "~*" : "~", SLICE_ARG(text));
-    pcre2_code *code = map_get(&b->regexes, key);
+    pcre2_code  *code = map_get(&b->regexes, key);
+    struct error e;
     if (code) return code;
-    uint32_t options = PCRE2_NEVER_UTF | PCRE2_DOLLAR_ENDONLY | (has_no_case ? PCRE2_CASELESS : 0);
-    int      number;
-    PCRE2_SIZE offset;
-    code = pcre2_compile((PCRE2_SPTR)text.data, text.len, options, &number, &offset, NULL);
-    if (!code) {
-        char why[128];
-        pcre2_get_error_message(number, (PCRE2_UCHAR *)why, sizeof(why));
-        complain(b, &route->at, "route `%.*s`: bad regular expression `%.*s`: %s at character %zu",
-                 SLICE_ARG(route->name), SLICE_ARG(text), why, (size_t)offset + 1);
-        return NULL;
-    }
-    /* Where the kernel forbids making code, pcre2 interprets it. */
-    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-    arena_on_reset(b->arena, free_code, code);
-    map_put(&b->regexes, key, code);
+    code = pattern_compile(text, has_no_case, b->arena, &e);
+    if (code)
+        map_put(&b->regexes, key, code);
+    else
+        complain(b, &route->at, "route `%.*s`: bad regular expression `%.*s`: %s",
+                 SLICE_ARG(route->name), SLICE_ARG(text), e.text);
     return code;
 }
 

@@ -6,21 +6,12 @@
 #include "http/query.h"
 #include "proxy/route_table.h"
 
-bool route_regex_matches(const pcre2_code *code, struct slice subject, struct router_scratch *s)
-{
-    PCRE2_SPTR text = (PCRE2_SPTR)(subject.len ? subject.data : "");
-    int        got = pcre2_match(code, text, subject.len, 0, 0, s->data, s->context);
-    if (got >= 0) return true;
-    if (got != PCRE2_ERROR_NOMATCH) s->has_hit_limit = true;
-    return false;
-}
-
 static bool value_holds(const struct text_test *t, struct slice value, struct router_scratch *s)
 {
     switch (t->kind) {
     case TEXT_IS_PRESENT: return true;
     case TEXT_IS_EXACT: return slice_eq(t->value, value);
-    case TEXT_MATCHES_REGEX: return route_regex_matches(t->regex, value, s);
+    case TEXT_MATCHES_REGEX: return pattern_matches(t->regex, value, &s->matcher);
     }
     return false;
 }

@@ -12,11 +12,9 @@
  */
 #pragma once
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/buffer.h"
 #include "base/map.h"
+#include "http/pattern.h"
 #include "proxy/route.h"
 
 #define CANDIDATES_END UINT32_MAX
@@ -78,15 +76,11 @@ struct router {
 };
 
 struct router_scratch {
-    pcre2_match_context *context;
-    pcre2_match_data    *data;
-    pcre2_jit_stack     *stack;
-    struct buffer        decoded[2]; /* a query parameter's name and value */
-    bool                 has_hit_limit;
+    struct pattern_matcher matcher;
+    struct buffer          decoded[2]; /* a query parameter's name and value */
 };
 
 /* route_match.c */
-bool route_regex_matches(const pcre2_code *code, struct slice subject, struct router_scratch *s);
 /* ROUTER_MATCHES, or what failed; then *what names it. */
 enum router_verdict route_conditions_check(const struct route_conditions *c,
                                            const struct router_query *q, struct router_scratch *s,

@@ -249,7 +249,7 @@ static const struct metric metrics[] = {
     COUNTER("compress_refused_total", NULL, coders.refused,
             "Responses not compressed because encoders had all of compression_memory."),
     COUNTER("regex_limits_total", NULL, regex_limits,
-            "Requests for which a regular expression gave up at its limits."),
+            "Matches of regular expressions that gave up at their limits."),
     COUNTER("log_lines_dropped_total", NULL, log_lines_dropped,
             "Lines of the access log dropped because the writer lagged behind."),
     COUNTER("loop_turns_total", NULL, loop_turns, "Turns of the workers' event loops."),

@@ -76,7 +76,7 @@ struct worker_stats {
     struct counter           upstream_queue_timeouts; /* no turn in time */
     struct counter           upstream_no_endpoint;    /* none was ready in time */
     struct coder_counters    coders;                  /* counted by filter/compress.c */
-    struct counter           regex_limits;            /* router_match.has_hit_limit */
+    struct counter           regex_limits;            /* matches that gave up */
     struct counter           log_lines_dropped;
     struct counter           loop_turns;
 

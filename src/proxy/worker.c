@@ -258,7 +258,7 @@ struct worker *worker_new(const struct worker_params *p, struct error *e)
     w->stats = worker_stats_new();
     coder_pool_init(&w->coders);
     w->coders.counters = &w->stats->coders;
-    w->router_scratch = router_scratch_new();
+    w->router_scratch = router_scratch_new(&w->stats->regex_limits);
     w->loop = loop_new(p->log);
     if (!w->loop || !mailbox_init(&w->mailbox, w->loop, w)) {
         error_set(e, "cannot make an event loop: out of descriptors?");

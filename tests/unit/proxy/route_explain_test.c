@@ -66,7 +66,7 @@ static bool open_fixture(struct fixture *f, const struct spec *specs, size_t cou
     f->settings.routes = arena_zalloc(&f->arena, (count + 1) * sizeof(struct route_settings));
     f->settings.route_count = count;
     for (size_t i = 0; i < count; i++) set_route(&f->arena, &f->settings.routes[i], &specs[i]);
-    f->scratch = router_scratch_new();
+    f->scratch = router_scratch_new(NULL);
     f->router = router_new(&f->settings, &f->arena, &e);
     return f->router != NULL;
 }

@@ -89,7 +89,7 @@ static bool fixture_open(struct fixture *f, const struct spec *specs, size_t cou
     f->settings.route_count = count;
     for (size_t i = 0; i < count; i++)
         set_route(&f->arena, &f->settings.routes[i], &specs[i], (uint32_t)i + 10);
-    f->scratch = router_scratch_new();
+    f->scratch = router_scratch_new(NULL);
     f->router = router_new(&f->settings, &f->arena, &f->e);
     return f->router != NULL;
 }
@@ -591,7 +591,7 @@ static void make_hosts(struct fixture *f, size_t count)
         r->name = arena_printf(&f->settings.arena, "route-%zu", i);
         r->match.path = S("/api");
     }
-    f->scratch = router_scratch_new();
+    f->scratch = router_scratch_new(NULL);
 }
 
 static void ten_thousand_hosts_load_at_once(void **state)
