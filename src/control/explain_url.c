@@ -320,7 +320,8 @@ static void explain_route(const struct explain_world *w, const struct plan_liste
     const struct plan       *p = w->plan;
     struct router_query      query = { r->authority.text, &r->head, (uint16_t)(l - p->listeners) };
     struct route_explanation x;
-    struct route_question    q = { p->router, p->settings, &query, router_scratch_new(NULL), r->arena };
+    struct route_question    q = { p->router, p->settings, &query, router_scratch_new(NULL),
+                                   r->arena };
     route_explain(&q, &x);
     put_route(w, &x, r, to);
     put_refused(w, r, to);
