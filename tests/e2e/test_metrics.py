@@ -295,7 +295,7 @@ def test_labels_come_from_the_configuration_alone(origin):
             assert series() == before
         names = {(k, v) for _, labels in before for k, v in labels if k != "le"}
         assert {k for k, _ in names} <= {"route", "upstream", "endpoint", "listener", "code", "result", "reason",
-                                      "version"}
+                                      "version", "coding"}
 
 
 def test_max_series():
