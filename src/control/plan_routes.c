@@ -365,8 +365,9 @@ void build_routes(struct build *b)
         to->policy = &from->policy;
         to->series = registry_hold_series(b->maker->registry, SERIES_ROUTE, from->name,
                                           s->metrics.max_series, &p->arena);
-        if (memcmp(&from->policy.compress.at, &s->defaults.compress.at, sizeof(struct conf_place)))
-            check_codings(b, &from->policy.compress); /* its own */
+        const struct conf_place *own = &from->policy.compress.at; /* no file: of labels */
+        if (own->file && memcmp(own, &s->defaults.compress.at, sizeof(*own)) != 0)
+            check_codings(b, &from->policy.compress);
         set_upstream(b, to, from);
         set_origin(b, to, from);
         add_filters(b, to, from, true);

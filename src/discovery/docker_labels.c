@@ -61,6 +61,12 @@ const struct docker_label_row docker_label_rows[DOCKER_LABEL_COUNT] = {
                                          .kind = DOCKER_LABEL_LIST,
                                          .doc =
                                              "concurrency limit of that route, in the same way" },
+    [DOCKER_LABEL_COMPRESS] = { .name = SLICE("wharfgate.compress"),
+                                .part = DOCKER_LABEL_OF_ROUTE,
+                                .key = "compress",
+                                .kind = DOCKER_LABEL_LIST,
+                                .doc = "codings of that route's responses, with commas between, "
+                                       "or off" },
     [DOCKER_LABEL_MAX_BODY] = { .name = SLICE("wharfgate.max_body"),
                                 .part = DOCKER_LABEL_OF_ROUTE,
                                 .key = "max_body",

@@ -205,7 +205,7 @@ def test_policies_and_upstreams(daemon, origin, fleet):
     """Labels that are keys of the configuration; `defaults` hold."""
     with start(daemon, origin) as gate:
         fleet.start(2, rate_limit="slow", max_body="1KiB", balance="round_robin", health__path="/well",
-                    health__interval="1s")
+                    health__interval="1s", compress="br,gzip")
         fleet.start(3, "plain", "plain.example")
         wait_state(gate, "docker:shop/plain", "serves")
         until(lambda: [e["check"] for u in status(gate)["upstreams"] for e in u["endpoints"]
@@ -214,6 +214,7 @@ def test_policies_and_upstreams(daemon, origin, fleet):
         assert web["balance"] == "round_robin" and web["endpoints"][0]["check"]["ok"]
         assert gate.request("/", "POST", host="a.example", body=b"x" * 1500).status in (413, 429)
         until(lambda: gate.request("/", host="a.example").status == 429, "the limit")
+        assert "br 2, gzip 1; from 1024 bytes" in explain(gate, "http://a.example/")
         assert gate.request("/", "POST", host="plain.example", body=b"x" * 2500).status == 413
         assert gate.request("/", "POST", host="plain.example", body=b"x" * 1500).status == 200
 

@@ -26,7 +26,7 @@
 #include "base/memory.h"
 #include "http/coder_pool.h"
 
-enum { TEXT_BYTES = 300 * 1024, ROOM_MAX = 40 * 1024 };
+enum { TEXT_BYTES = 300 * 1000, ROOM_MAX = 40 * 1024 };
 
 static const int level_max[CODING_COUNT] = { 0, 9, 9, 9 };
 static const int level_min[CODING_COUNT] = { 0, 1, 0, 1 };
