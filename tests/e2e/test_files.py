@@ -17,7 +17,7 @@ import threading
 import pytest
 
 from h2peer import INTERNAL_ERROR, h2
-from harness import PATIENCE, Gate, insecure, read_head, read_message, until
+from harness import PATIENCE, Gate, Load, insecure, read_head, read_message, until
 
 SITE = """
 listeners:
@@ -571,6 +571,18 @@ def test_reload_changes_the_root(own, tmp_path):
     bad = gate.reload(SITE, root=tmp_path / "none")
     assert bad.returncode != 0 and "No such file or directory" in bad.stderr + bad.stdout
     assert get(gate, "/x").body == b"other"
+
+
+def test_workers_share_no_file(tmp_path, cert):
+    """Three of them, each with files of its own, while plans with the folder come and go."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "x").write_bytes(BIG[:100000])
+    with Gate(SITE, workers=3, cert=cert[0], key=cert[1], root=root) as gate:
+        with Load(gate, clients=6, request="GET /x HTTP/1.1\r\nHost: few\r\n\r\n") as load:
+            for _ in range(5):
+                assert gate.reload(SITE).returncode == 0
+                load.progress()
 
 
 def test_files_that_are_kept_open_are_few(site):
