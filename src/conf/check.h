@@ -20,6 +20,9 @@ void conf_check_upstream(struct conf_parser *p, const struct upstream_settings *
 /* `off` and `any` of `upgrade` stand alone. */
 void conf_check_policy(struct conf_parser *p, const struct policy_settings *policy,
                        const struct conf_place *at);
+/* Something must answer that sees the path. */
+void conf_check_rewrite(struct conf_parser *p, const struct route_settings *route,
+                        const struct conf_place *at);
 void conf_check_rate_limit(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_redis(struct conf_parser *p, void *base, const struct conf_place *at);
 void conf_check_limits(struct conf_parser *p, void *base, const struct conf_place *at);

@@ -299,8 +299,10 @@ struct respond_settings {
 };
 
 struct redirect_settings {
-    struct slice to;     /* absolute URL or path; "${path}", "${query}" are not yet known */
-    uint16_t     status; /* 308 */
+    struct conf_place at;
+    struct slice      match;  /* regular expression of the path, or unset */
+    struct slice      to;     /* absolute URL or path; http/target.h */
+    uint16_t          status; /* 308 */
 };
 
 struct compress_settings {
@@ -363,6 +365,20 @@ struct headers_settings {
     struct header_edit_settings request, response;
 };
 
+struct rewrite_rule_settings {
+    struct slice match; /* regular expression of the path */
+    struct slice to;    /* http/target.h, without an origin */
+};
+
+struct rewrite_settings {
+    struct conf_place             at;
+    struct slice                  strip_prefix, add_prefix;
+    struct rewrite_rule_settings *paths;
+    size_t                        path_count;
+};
+
+enum setting_trailing_slash { TRAILING_SLASH_IGNORE, TRAILING_SLASH_ADD, TRAILING_SLASH_REMOVE };
+
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
     uint64_t                    max_body; /* 1 MiB; 0: unlimited */
@@ -376,8 +392,10 @@ struct policy_settings {
     struct text_list            upgrades; /* none: websocket; "any", "off" */
     struct error_page_settings *error_pages;
     size_t                      error_page_count;
-    struct security_settings   *security; /* NULL: none */
-    struct headers_settings    *headers;  /* of a route: its own, beside those of defaults */
+    struct security_settings   *security;       /* NULL: none */
+    struct headers_settings    *headers;        /* of a route: its own, beside those of defaults */
+    struct slice                canonical_host; /* unset: any */
+    enum setting_trailing_slash trailing_slash;
 };
 
 struct route_settings {
@@ -388,6 +406,7 @@ struct route_settings {
     struct respond_settings  *respond;
     struct redirect_settings *redirect;
     struct files_settings    *files;
+    struct rewrite_settings  *rewrite; /* of an upstream's; NULL: none */
     struct policy_settings    policy;
 };
 

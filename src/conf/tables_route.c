@@ -184,40 +184,6 @@ static const struct conf_section respond_section = {
     .rows = respond_rows,
 };
 
-static const struct conf_choice redirect_statuses[] = {
-    { "301", 301 }, { "302", 302 }, { "303", 303 }, { "307", 307 }, { "308", 308 }, { NULL, 0 },
-};
-
-static const struct conf_row redirect_rows[] = {
-    { .key = "to",
-      .type = &conf_target,
-      CONF_FIELD(redirect_settings, to),
-      .flags = CONF_REQUIRED,
-      .doc = "Where to: a URL or a path.",
-      .example = "https://example.org/" },
-    { .key = "status",
-      .type = &conf_enum,
-      .choices = redirect_statuses,
-      CONF_FIELD(redirect_settings, status),
-      .preset = "308",
-      .doc = "Status of the answer." },
-    { 0 },
-};
-
-static const struct conf_section redirect_section = {
-    .title = "routes[].redirect",
-    .what = "`redirect`",
-    .intro = "Sends the client elsewhere. A text alone is `to`.",
-    .example = "routes:\n"
-               "  - match: { host: old.example.org }\n"
-               "    redirect: https://example.org/\n"
-               "  - match: { host: old.example.org, path: /shop/ }\n"
-               "    redirect: { to: https://shop.example.org/, status: 302 }\n",
-    .size = sizeof(struct redirect_settings),
-    .rows = redirect_rows,
-    .shorthand = "to",
-};
-
 /* ---- policies ---- */
 
 static const struct conf_row error_page_name = {
@@ -321,6 +287,20 @@ static const struct conf_row policy_rows[] = {
       CONF_FIELD(policy_settings, headers),
       .doc = "Edits of requests' and responses' headers. A route's come after those of "
              "`defaults`." },
+    { .key = "canonical_host",
+      .type = &conf_host_name,
+      CONF_FIELD(policy_settings, canonical_host),
+      .preset_doc = "any",
+      .doc = "The one name of a site: requests for other hosts get a 308 to it; port, path and "
+             "query stay.",
+      .example = "example.org" },
+    { .key = "trailing_slash",
+      .type = &conf_enum,
+      .choices = conf_trailing_slashes,
+      CONF_FIELD(policy_settings, trailing_slash),
+      .preset = "ignore",
+      .doc = "`add`: a 308 from `/x` to `/x/`, but not where the last segment has a dot; `remove`: "
+             "from `/x/` to `/x`; `ignore`: neither." },
     { .key = "compress",
       .shape = CONF_INLINE,
       .section = &conf_compress_section,
@@ -395,7 +375,7 @@ static const struct conf_row route_rows[] = {
       .doc = "A fixed answer." },
     { .key = "redirect",
       .shape = CONF_OPTIONAL,
-      .section = &redirect_section,
+      .section = &conf_redirect_section,
       CONF_FIELD(route_settings, redirect),
       .flags = CONF_ONE_OF,
       .doc = "A redirect." },
@@ -405,6 +385,11 @@ static const struct conf_row route_rows[] = {
       CONF_FIELD(route_settings, files),
       .flags = CONF_ONE_OF,
       .doc = "Files of a folder." },
+    { .key = "rewrite",
+      .shape = CONF_OPTIONAL,
+      .section = &conf_rewrite_section,
+      CONF_FIELD(route_settings, rewrite),
+      .doc = "What the path and the query become before the server sees them." },
     { 0 },
 };
 
@@ -419,6 +404,7 @@ static void end_route(struct conf_parser *p, void *base, const struct conf_place
 {
     const struct route_settings *route = base;
     conf_check_policy(p, &route->policy, at);
+    conf_check_rewrite(p, route, at);
 }
 
 const struct conf_section conf_route_section = {

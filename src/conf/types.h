@@ -87,6 +87,10 @@ extern const struct conf_section conf_files_section;
 /* tables_headers.c */
 extern const struct conf_section conf_headers_section;
 extern const struct conf_section conf_security_section;
+/* tables_rewrite.c */
+extern const struct conf_section conf_redirect_section;
+extern const struct conf_section conf_rewrite_section;
+extern const struct conf_choice  conf_trailing_slashes[];
 /* tables_root.c */
 extern const struct conf_section conf_timeouts_section;
 extern const struct conf_section conf_dns_section;           /* discovery.dns */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "conf/nearest.h"
+#include "conf/template.h"
 #include "conf/types.h"
 #include "conf/value.h"
 
@@ -513,15 +514,14 @@ static const char *target_fault(struct slice text)
     struct slice rest = text;
     if (slice_starts_with(text, S("https://"))) rest = slice_from(text, 8);
     if (slice_starts_with(text, S("http://"))) rest = slice_from(text, 7);
-    if (rest.data == text.data && (!text.len || text.data[0] != '/'))
+    if (rest.data == text.data && (!text.len || (text.data[0] != '/' && text.data[0] != '$')))
         return "it begins with `https://`, `http://` or `/`";
     if (rest.data != text.data && (!rest.len || rest.data[0] == '/')) return "the host is missing";
     if (slice_starts_with(text, S("//"))) return "the scheme is missing";
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f)
             return "a URL is plain ASCII without spaces";
-        if (text.data[i] == '$' && i + 1 < text.len && text.data[i + 1] == '{')
-            return "parts of the request are not available in this version";
+        if (text.data[i] == '\\') return "a URL has no backslash";
     }
     return text.len > 2048 ? "it is longer than 2048 bytes" : NULL;
 }
@@ -538,7 +538,8 @@ const struct conf_type conf_target = {
     .label = "URL",
     .expected = "a URL or a path",
     .json = "\"string\"",
-    .pattern = "(https?://|/).*",
+    .pattern = "(https?://|/|\\$).*",
     .read = read_target,
     .write = conf_write_text,
+    .template_uses = VARIABLE_OF_REQUEST, /* http/target.h says which, and takes it apart */
 };

@@ -3,11 +3,14 @@
  * Which listener, route and filters a request meets, and who answers it.
  */
 #include "control/explain_parts.h"
+#include "filter/canonical.h"
 #include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/headers.h"
 #include "filter/rate_limit.h"
+#include "filter/rewrite.h"
 #include "filter/security_headers.h"
+#include "origin/redirect.h"
 #include "proxy/route_explain.h"
 
 /* ---- the listener ---- */
@@ -170,9 +173,35 @@ static struct slice limits_text(const struct plan *p, const struct text_list *na
     return join(&texts, "; ", a);
 }
 
-static void put_filters(const struct plan *p, const struct plan_route *route, struct arena *a,
-                        struct buffer *to)
+static struct slice canonical_text(const struct canonical *c, struct arena *a)
 {
+    static const char *const slashes[] = { "", "a slash is added", "a slash is removed" };
+    return arena_printf(a, "%s%.*s%s%s", c->host.len ? "host " : "", SLICE_ARG(c->host),
+                        c->host.len && c->slash ? "; " : "", slashes[c->slash]);
+}
+
+static struct slice uri_text(struct slice path, bool has_query, struct slice query, struct arena *a)
+{
+    return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(path), has_query ? "?" : "", SLICE_ARG(query));
+}
+
+/* What this request becomes. */
+static struct slice rewrite_text(const struct rewrite *rewrite, const struct explain_request *r)
+{
+    struct pattern_matcher m;
+    struct rewrite_result  to;
+    pattern_matcher_init(&m);
+    rewrite_run(rewrite, &r->head, r->authority.host, &m, r->arena, &to);
+    pattern_matcher_reset(&m);
+    if (to.refused) return arena_printf(r->arena, "refused: %s", to.refused);
+    return arena_printf(r->arena, "to %s",
+                        uri_text(to.path, to.has_query, to.query, r->arena).data);
+}
+
+static void put_filters(const struct plan *p, const struct plan_route *route,
+                        const struct explain_request *r, struct buffer *to)
+{
+    struct arena *a = r->arena;
     buffer_puts(to, ",\"filters\":[");
     for (size_t i = 0; i < route->filter_count; i++) {
         const struct filter_ops *ops = route->filters[i].ops;
@@ -185,6 +214,8 @@ static void put_filters(const struct plan *p, const struct plan_route *route, st
         if (ops == &filter_headers) detail = header_edits_text(route->filters[i].config, a);
         if (ops == &filter_security_headers)
             detail = security_headers_text(route->filters[i].config, a);
+        if (ops == &filter_canonical) detail = canonical_text(route->filters[i].config, a);
+        if (ops == &filter_rewrite) detail = rewrite_text(route->filters[i].config, r);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
         explain_put(to, ",\"detail\"", detail);
         buffer_put_char(to, '}');
@@ -258,16 +289,30 @@ static void put_refused(const struct explain_world *w, const struct explain_requ
     buffer_put_char(to, ']');
 }
 
+static struct slice redirect_text(const struct plan_route *route, const struct redirect_settings *s,
+                                  const struct explain_request *r)
+{
+    struct pattern_matcher m;
+    struct slice           location;
+    if (route->origin != &origin_redirect) return S(""); /* something took its place */
+    pattern_matcher_init(&m);
+    const char *refused = redirect_location(route->origin_config, &r->head, r->authority.host, &m,
+                                            r->arena, &location);
+    pattern_matcher_reset(&m);
+    if (refused) return arena_printf(r->arena, "none: %s", refused);
+    return arena_printf(r->arena, "%u to %.*s", s->status, SLICE_ARG(location));
+}
+
 /* What an origin of our own answers; `s` is NULL for a listener's only route. */
-static struct slice origin_detail(const struct route_settings *s, struct arena *a)
+static struct slice origin_detail(const struct plan_route *route, const struct route_settings *s,
+                                  const struct explain_request *r)
 {
     if (!s) return S("to the same with https");
-    if (s->respond) return arena_printf(a, "%u", s->respond->status);
+    if (s->respond) return arena_printf(r->arena, "%u", s->respond->status);
     if (s->files)
-        return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(s->files->root),
+        return arena_printf(r->arena, "%.*s%s%.*s", SLICE_ARG(s->files->root),
                             s->files->fallback.len ? ", else " : "", SLICE_ARG(s->files->fallback));
-    if (!s->redirect) return S("");
-    return arena_printf(a, "%u to %.*s", s->redirect->status, SLICE_ARG(s->redirect->to));
+    return s->redirect ? redirect_text(route, s->redirect, r) : S("");
 }
 
 static void put_answer(const struct explain_world *w, const struct plan_route *route,
@@ -276,8 +321,8 @@ static void put_answer(const struct explain_world *w, const struct plan_route *r
     bool is_routed = route >= w->plan->routes && route < w->plan->routes + w->plan->route_count;
     const struct route_settings *s =
         is_routed ? &w->plan->settings->routes[route - w->plan->routes] : NULL;
-    put_filters(w->plan, route, r->arena, to);
-    explain_put(to, ",\"detail\"", route->origin ? origin_detail(s, r->arena) : S(""));
+    put_filters(w->plan, route, r, to);
+    explain_put(to, ",\"detail\"", route->origin ? origin_detail(route, s, r) : S(""));
     explain_put(to, ",\"origin\"",
                 route->origin ? slice_of(route->origin->name) : slice_make("", 0));
     buffer_puts(to, ",\"upstream\":");

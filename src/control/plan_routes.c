@@ -9,11 +9,13 @@
 #include "conf/types.h"
 #include "control/open_file.h"
 #include "control/plan_parts.h"
+#include "filter/canonical.h"
 #include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/headers.h"
 #include "filter/limit_remote.h"
 #include "filter/rate_limit.h"
+#include "filter/rewrite.h"
 #include "filter/security_headers.h"
 #include "origin/files.h"
 #include "origin/redirect.h"
@@ -186,6 +188,37 @@ static void check_codings(struct build *b, const struct compress_settings *s)
     }
 }
 
+static struct uri_rules uri_rules_of(const struct route_settings *route)
+{
+    return (struct uri_rules){ route->policy.allow_encoded_slash, .merges_slashes = true };
+}
+
+static const void *configure_canonical(struct build *b, const struct route_settings *route)
+{
+    const struct policy_settings *s = &route->policy;
+    if (!s->canonical_host.len && s->trailing_slash == TRAILING_SLASH_IGNORE) return NULL;
+    struct canonical *c = arena_zalloc(&b->plan->arena, sizeof(*c));
+    *c = (struct canonical){ s->canonical_host, s->trailing_slash, uri_rules_of(route) };
+    return c;
+}
+
+/* What conf/ cannot see: groups that a pattern does not have, places that are none. */
+static const void *built(struct build *b, const void *made, const struct conf_place *at,
+                         const struct error *e)
+{
+    if (!made) conf_report_add(b->report, CONF_ERROR, at, "%s", e->text);
+    return made;
+}
+
+static const void *configure_rewrite(struct build *b, const struct route_settings *route)
+{
+    struct uri_rules rules = uri_rules_of(route);
+    struct error     e;
+    if (!route->rewrite) return NULL;
+    return built(b, rewrite_build(route->rewrite, &rules, &b->plan->arena, &e), &route->rewrite->at,
+                 &e);
+}
+
 /* The order in which requests meet them; responses meet them in reverse. */
 static const struct {
     const struct filter_ops *ops;
@@ -194,6 +227,8 @@ static const struct {
 } filter_table[] = {
     { &filter_concurrency, configure_concurrency }, /* whom it refuses costs no token */
     { &filter_rate_limit, configure_rate_limits },
+    { &filter_canonical, configure_canonical },
+    { &filter_rewrite, configure_rewrite },
     { &filter_headers, configure_headers },
     { &filter_security_headers, configure_security },
     { &filter_compress, configure_compress }, /* sees a response as its origin made it */
@@ -243,8 +278,11 @@ static const void *configure_respond(struct build *b, const struct route_setting
 
 static const void *configure_redirect(struct build *b, const struct route_settings *s)
 {
-    (void)b;
-    return s->redirect;
+    struct uri_rules rules = uri_rules_of(s);
+    struct error     e;
+    if (!s->redirect) return NULL;
+    return built(b, redirect_build(s->redirect, s->match.path, &rules, &b->plan->arena, &e),
+                 &s->redirect->at, &e);
 }
 
 /* NULL: the route has none, or it was told why not. */

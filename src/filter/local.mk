@@ -12,3 +12,5 @@ src_libwharfgate_a_SOURCES += src/filter/concurrency.c src/filter/concurrency.h
 src_libwharfgate_a_SOURCES += src/filter/rate_limit.c src/filter/rate_limit.h
 src_libwharfgate_a_SOURCES += src/filter/headers.c src/filter/headers.h
 src_libwharfgate_a_SOURCES += src/filter/security_headers.c src/filter/security_headers.h
+src_libwharfgate_a_SOURCES += src/filter/canonical.c src/filter/canonical.h
+src_libwharfgate_a_SOURCES += src/filter/rewrite.c src/filter/rewrite.h

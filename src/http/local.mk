@@ -42,5 +42,6 @@ src_libwharfgate_a_SOURCES += \
 	src/http/rules.c src/http/rules.h \
 	src/http/scan.h \
 	src/http/status.c \
+	src/http/target.c src/http/target.h \
 	src/http/uri.c src/http/uri.h \
 	src/http/websocket.c src/http/websocket.h

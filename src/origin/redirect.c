@@ -5,6 +5,7 @@
 #include "origin/redirect.h"
 
 #include "conf/settings.h"
+#include "http/target.h"
 
 static void reply(struct exchange *x, unsigned status, struct slice to, const char *reason)
 {
@@ -15,10 +16,69 @@ static void reply(struct exchange *x, unsigned status, struct slice to, const ch
     exchange_reply(x, head, slice_make("", 0), reason);
 }
 
+static const char unmatched[] = "redirect_unmatched";
+
+struct redirect {
+    uint16_t          status;
+    struct slice      fixed; /* where nothing of the request goes in; else empty: */
+    const pcre2_code *code;  /* what captures, or NULL */
+    struct target     to;
+    struct uri_rules  rules;
+};
+
+static bool make_code(struct redirect *r, struct slice own, struct slice of_route, struct arena *a,
+                      struct error *e)
+{
+    bool         has_no_case = !own.len && slice_starts_with(of_route, S("~*"));
+    struct slice text = own;
+    if (!own.len && slice_starts_with(of_route, S("~")))
+        text = slice_from(of_route, has_no_case ? 3 : 2); /* conf/ puts one space there */
+    if (!text.len) return true;
+    r->code = pattern_compile(text, has_no_case, a, e);
+    return r->code != NULL;
+}
+
+const struct redirect *redirect_build(const struct redirect_settings *s, struct slice pattern,
+                                      const struct uri_rules *rules, struct arena *a,
+                                      struct error *e)
+{
+    struct redirect *r = arena_zalloc(a, sizeof(*r));
+    r->status = s->status;
+    r->rules = (struct uri_rules){ rules->allows_encoded_slash, .merges_slashes = true };
+    if (!make_code(r, s->match, pattern, a, e)) return NULL;
+    if (!s->match.len && slice_find(s->to, '$') == s->to.len) {
+        r->fixed = arena_copy(a, s->to);
+        return r;
+    }
+    return target_parse(&r->to, arena_copy(a, s->to), r->code, false, a, e) ? r : NULL;
+}
+
+const char *redirect_location(const struct redirect *r, const struct http_head *request,
+                              struct slice host, struct pattern_matcher *m, struct arena *a,
+                              struct slice *location)
+{
+    struct target_ask ask = {
+        .path = request->path, .query = request->query, .host = host, .rules = r->rules
+    };
+    *location = r->fixed;
+    if (r->fixed.len) return NULL;
+    if (r->code && !pattern_matches(r->code, request->path, m)) return unmatched;
+    if (r->code) pattern_captures(r->code, m, request->path, ask.captures);
+    return target_location(&r->to, &ask, a, location);
+}
+
 static void start_redirect(struct exchange *x, const void *config)
 {
-    const struct redirect_settings *s = config;
-    reply(x, s->status, s->to, "redirect");
+    const struct redirect *r = config;
+    struct slice           location;
+    const char            *refused = redirect_location(r, exchange_request(x), exchange_host(x),
+                                                       exchange_matcher(x), exchange_arena(x), &location);
+    if (!refused)
+        reply(x, r->status, location, "redirect");
+    else if (refused == unmatched)
+        exchange_reply_status(x, 404, unmatched);
+    else
+        exchange_reply_status(x, 400, "redirect_refused");
 }
 
 const struct origin_ops origin_redirect = { .name = "redirect", .start = start_redirect };

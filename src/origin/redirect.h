@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Redirects: `redirect:` of a route to a fixed place, and `redirect: https` of a
- * listener to the same URL by TLS.
+ * Redirects: `redirect:` of a route to a place with parts of the request in its path and query
+ * (http/target.h: never to a host that a client chose), and `redirect: https` of a listener to
+ * the same URL by TLS.
  */
 #pragma once
 
+#include "http/uri.h"
 #include "proxy/filter.h"
 
-/* Its config is a struct redirect_settings. */
+struct redirect;
+struct pattern_matcher;
+
+/* In the arena. `pattern`: of the route's path, "~ ..." or "~* ...", where it is one: what captures
+ * when the redirect has no `match` of its own. NULL and *e. */
+const struct redirect *redirect_build(const struct redirect_settings *s, struct slice pattern,
+                                      const struct uri_rules *rules, struct arena *a,
+                                      struct error *e);
+
+/* Where a request of that host goes: NULL and the location, or why it gets none: a constant. */
+const char *redirect_location(const struct redirect *r, const struct http_head *request,
+                              struct slice host, struct pattern_matcher *m, struct arena *a,
+                              struct slice *location);
+
+/* Its config is a struct redirect. */
 extern const struct origin_ops origin_redirect;
 
 struct https_redirect {

@@ -92,6 +92,7 @@ struct exchange {
     struct slice   csp_nonce; /* empty: nobody has asked for one */
     struct slice   host;
     struct slice   websocket_key; /* that the replica sees */
+    struct slice   prefix;        /* that a rewriting stripped */
     struct slice   new_token;     /* for the cookie of sticky; empty: it is right as it is */
     void          *filter_states[EXCHANGE_FILTERS_MAX];
     void          *origin_state;

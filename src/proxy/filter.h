@@ -24,6 +24,7 @@ struct coder_pool;
 struct exchange;
 struct loop;
 struct mailbox;
+struct pattern_matcher;
 
 /* A piece of a body: bytes, which stay until the exchange ends (arena or plan), or a range of a
  * file, whose reference the exchange's arena keeps (arena_on_reset). */
@@ -122,6 +123,8 @@ struct slice exchange_csp_nonce(struct exchange *x);
  * about to be sent. Lives as long as the exchange. */
 struct slice exchange_expand(struct exchange *x, const struct template *t,
                              const struct http_head *response);
+/* Its worker's, for expressions that the request is matched with. */
+struct pattern_matcher *exchange_matcher(struct exchange *x);
 /* The one that the exchange lives on. */
 struct loop *exchange_loop(const struct exchange *x);
 /* Of the worker that the exchange lives on. */
@@ -130,6 +133,8 @@ struct coder_pool *exchange_coders(struct exchange *x);
 void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run);
 
 /* ---- what may be done ---- */
+/* That this was stripped from the path: X-Forwarded-Prefix says so. Empty: nothing was. */
+void exchange_note_prefix(struct exchange *x, struct slice prefix);
 /* After FILTER_PAUSE; instead of it may come exchange_reply*(). */
 void exchange_continue(struct exchange *x);
 /* Answers with a page of the gateway's own (or the route's for that status).

@@ -157,6 +157,22 @@ static void add_certificate_fields(struct exchange *x)
     http_fields_add_named(f, a, S("X-Client-Cert-Serial"), tls_client_serial(tls, a));
 }
 
+/* What the path lost, here and, as a trusted proxy says, before. */
+static void set_prefix(struct exchange *x)
+{
+    static const struct slice name = SLICE("X-Forwarded-Prefix");
+    struct http_fields       *f = &x->request->fields;
+    for (size_t i = 0; i < f->count && !x->is_trusted; i++)
+        if (f->items[i].name.len == name.len && slice_eq_nocase(f->items[i].name, name))
+            f->items[i].is_dropped = true;
+    if (!x->prefix.len) return;
+    const struct http_field *before = http_fields_find_named(f, name);
+    struct slice             all = x->prefix;
+    if (before)
+        all = arena_printf(&x->arena, "%.*s%.*s", SLICE_ARG(before->value), SLICE_ARG(x->prefix));
+    http_fields_set_named(f, &x->arena, name, all);
+}
+
 void forward_rewrite(struct exchange *x)
 {
     struct http_head   *head = x->request;
@@ -170,6 +186,7 @@ void forward_rewrite(struct exchange *x)
     set(x, FIELD_X_FORWARDED_PROTO, is_tls ? S("https") : S("http"));
     set(x, FIELD_X_FORWARDED_HOST, head->authority);
     set(x, FIELD_X_FORWARDED_PORT, port_of(head->authority, is_tls));
+    set_prefix(x);
     http_fields_set(f, &x->arena, FIELD_X_REAL_IP, exchange_client_text(x));
     http_fields_set(f, &x->arena, FIELD_X_REQUEST_ID, exchange_request_id(x));
     drop_certificate_fields(f);

@@ -207,6 +207,16 @@ struct coder_pool *exchange_coders(struct exchange *x)
     return &x->worker->coders;
 }
 
+struct pattern_matcher *exchange_matcher(struct exchange *x)
+{
+    return router_scratch_matcher(x->worker->router_scratch);
+}
+
+void exchange_note_prefix(struct exchange *x, struct slice prefix)
+{
+    x->prefix = prefix;
+}
+
 void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run)
 {
     *(is_dry_run ? &x->limit_dry_run : &x->limit) = name;

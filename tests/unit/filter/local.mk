@@ -21,3 +21,6 @@ tests_unit_filter_headers_test_SOURCES = tests/unit/filter/headers_test.c \
 check_PROGRAMS += tests/unit/filter/security_headers_test
 tests_unit_filter_security_headers_test_SOURCES = tests/unit/filter/security_headers_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
+check_PROGRAMS += tests/unit/filter/rewrite_test
+tests_unit_filter_rewrite_test_SOURCES = tests/unit/filter/rewrite_test.c \
+	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h

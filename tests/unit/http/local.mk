@@ -53,3 +53,5 @@ check_PROGRAMS += tests/unit/http/range_test
 tests_unit_http_range_test_SOURCES = tests/unit/http/range_test.c
 check_PROGRAMS += tests/unit/http/pattern_test
 tests_unit_http_pattern_test_SOURCES = tests/unit/http/pattern_test.c
+check_PROGRAMS += tests/unit/http/target_test
+tests_unit_http_target_test_SOURCES = tests/unit/http/target_test.c

@@ -90,6 +90,21 @@ struct slice exchange_expand(struct exchange *x, const struct template *t,
     return template_join(values, t->count, &x->arena);
 }
 
+struct slice exchange_host(const struct exchange *x)
+{
+    return x->host;
+}
+
+struct pattern_matcher *exchange_matcher(struct exchange *x)
+{
+    return x->matcher;
+}
+
+void exchange_note_prefix(struct exchange *x, struct slice prefix)
+{
+    x->prefix = prefix;
+}
+
 struct loop *exchange_loop(const struct exchange *x)
 {
     return x->loop;

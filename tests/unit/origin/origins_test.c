@@ -15,6 +15,7 @@
 
 #include "conf/settings.h"
 #include "fake_exchange.h"
+#include "http/pattern.h"
 #include "io/mailbox.h"
 #include "origin/admin.h"
 #include "origin/demo.h"
@@ -63,16 +64,42 @@ static void without_a_host_there_is_no_url(void **state)
     fake_exchange_reset(&x);
 }
 
+static void expect_location(const struct redirect_settings *s, const char *pattern,
+                            const char *path, unsigned status, const char *location)
+{
+    struct exchange        x;
+    struct pattern_matcher m;
+    struct uri_rules       rules = { 0 };
+    struct error           e;
+    fake_exchange_init(&x, path);
+    pattern_matcher_init(x.matcher = &m);
+    origin_redirect.start(&x, redirect_build(s, slice_of(pattern), &rules, &x.arena, &e));
+    assert_int_equal(x.status, status);
+    assert_true(slice_eq(fake_exchange_field(&x, "location"), slice_of(location)));
+    pattern_matcher_reset(&m);
+    fake_exchange_reset(&x);
+}
+
 static void a_route_redirects_where_it_says(void **state)
 {
     (void)state;
-    struct exchange          x;
-    struct redirect_settings config = { .to = S("https://b.org/"), .status = 302 };
-    fake_exchange_init(&x, "/");
-    origin_redirect.start(&x, &config);
-    assert_int_equal(x.status, 302);
-    assert_true(slice_eq(fake_exchange_field(&x, "location"), S("https://b.org/")));
-    fake_exchange_reset(&x);
+    expect_location(&(struct redirect_settings){ .to = S("https://b.org"), .status = 302 }, "",
+                    "/x", 302, "https://b.org");
+}
+
+static void a_redirect_takes_parts_of_the_request(void **state)
+{
+    (void)state;
+    struct redirect_settings s = { .to = S("/new/$1"), .status = 301 };
+    expect_location(&s, "~ ^/old/(.*)$", "/old/x", 301, "/new/x");
+    expect_location(&s, "~* ^/OLD/(.*)$", "/old/x", 301, "/new/x");
+    expect_location(&s, "~ ^/%25(.*)$", "/%252f", 301, "/new/2f");
+    s.match = S("^/old/(..)(.*)$"); /* of its own: that of the route does not count */
+    s.to = S("/new/$2");
+    expect_location(&s, "~ ^/(.*)$", "/old/xyz", 301, "/new/z");
+    expect_location(&s, "", "/else", 404, "");
+    s.to = S("/new/%$1");
+    expect_location(&s, "", "/old/2f", 400, "");
 }
 
 static void a_route_responds_what_it_says(void **state)
@@ -282,6 +309,7 @@ int main(void)
         cmocka_unit_test(https_is_the_same_url),
         cmocka_unit_test(without_a_host_there_is_no_url),
         cmocka_unit_test(a_route_redirects_where_it_says),
+        cmocka_unit_test(a_redirect_takes_parts_of_the_request),
         cmocka_unit_test(a_route_responds_what_it_says),
         cmocka_unit_test(the_demo_escapes_what_clients_send),
         cmocka_unit_test(the_demo_speaks_json_when_asked),
