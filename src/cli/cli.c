@@ -15,8 +15,8 @@
 #include "control/gate.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,    &cli_check, &cli_reload,    &cli_status, &cli_explain,
-    &cli_limits, &cli_demo,  &cli_reference, &cli_schema, &cli_version,
+    &cli_run,         &cli_check, &cli_reload,    &cli_status, &cli_explain, &cli_limits,
+    &cli_maintenance, &cli_demo,  &cli_reference, &cli_schema, &cli_version,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -27,7 +27,7 @@ static void print_usage(FILE *to)
                 "The gate where containers meet the internet: TLS in, routed, limited and\n"
                 "balanced over replicas.\n\nCommands:\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(to, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nwharfgate help COMMAND tells more.\n\n"
                 "Exit codes: 0 ok, 1 it failed, 2 wrong usage, 3 the configuration has errors,\n"
                 "4 the gateway cannot be reached.\n");

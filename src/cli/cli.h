@@ -24,6 +24,7 @@ extern const struct cli_command cli_reload;
 extern const struct cli_command cli_status;
 extern const struct cli_command cli_explain;
 extern const struct cli_command cli_limits;
+extern const struct cli_command cli_maintenance;
 extern const struct cli_command cli_demo;
 extern const struct cli_command cli_reference;
 extern const struct cli_command cli_schema;

@@ -9,6 +9,7 @@ src_libwharfgate_a_SOURCES += \
 	src/cli/explain_view.c src/cli/explain_view.h \
 	src/cli/limits.c \
 	src/cli/limits_view.c src/cli/limits_view.h \
+	src/cli/maintenance.c \
 	src/cli/reference.c \
 	src/cli/reload.c \
 	src/cli/run.c \

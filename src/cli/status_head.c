@@ -102,6 +102,10 @@ void status_put_head(struct buffer *to, const json_t *root, double now, bool has
         buffer_printf(&text, "worker crashes: %.0f", crashes);
         put_remark(to, has_color, STYLE_BAD, &text);
     }
+    if (status_is(json_object_get(root, "maintenance"), "on")) {
+        buffer_puts(&text, "maintenance is on");
+        put_remark(to, has_color, STYLE_WARNING, &text);
+    }
     if (status_is(root, "stopping")) {
         buffer_puts(&text, "stopping");
         put_remark(to, has_color, STYLE_WARNING, &text);

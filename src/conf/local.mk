@@ -19,7 +19,7 @@ src_libwharfgate_a_SOURCES += \
 	src/conf/tables_headers.c src/conf/tables_limits.c src/conf/tables_route.c src/conf/tables_upstream.c \
 	src/conf/template.c src/conf/template.h \
 	src/conf/tables.c src/conf/tables_health.c src/conf/tables_root.c \
-	src/conf/tables_limits.c src/conf/tables_rewrite.c src/conf/tables_route.c src/conf/tables_upstream.c \
+	src/conf/tables_limits.c src/conf/tables_maintenance.c src/conf/tables_rewrite.c src/conf/tables_route.c src/conf/tables_upstream.c \
 	src/conf/tree.c src/conf/tree.h \
 	src/conf/types.c src/conf/types_headers.c src/conf/types_http.c src/conf/types_limits.c src/conf/types_upstream.c src/conf/types.h \
 	src/conf/value.c src/conf/value.h

@@ -377,25 +377,35 @@ struct rewrite_settings {
     size_t                        path_count;
 };
 
+struct maintenance_settings {
+    struct conf_place at;
+    struct slice      file;   /* unset: none */
+    uint16_t          status; /* 503 */
+    struct slice      page;   /* unset: that of error_pages */
+    struct text_list  allow;
+    uint64_t          retry_after; /* 60s; 0: none */
+};
+
 enum setting_trailing_slash { TRAILING_SLASH_IGNORE, TRAILING_SLASH_ADD, TRAILING_SLASH_REMOVE };
 
 /* What `defaults:` sets for every route and a route may set for itself. */
 struct policy_settings {
-    uint64_t                    max_body; /* 1 MiB; 0: unlimited */
-    struct timeout_settings     timeouts; /* of them: body_idle, write_idle, connect, response_* */
-    struct text_list            rate_limits;        /* names in rate_limits, in this order */
-    struct text_list            concurrency_limits; /* names in concurrency_limits */
-    bool                        allow_encoded_slash;
-    bool                        access_log;          /* default true */
-    bool                        client_cert_headers; /* X-Client-Cert-*: default true */
-    struct compress_settings    compress;
-    struct text_list            upgrades; /* none: websocket; "any", "off" */
-    struct error_page_settings *error_pages;
-    size_t                      error_page_count;
-    struct security_settings   *security;       /* NULL: none */
-    struct headers_settings    *headers;        /* of a route: its own, beside those of defaults */
-    struct slice                canonical_host; /* unset: any */
-    enum setting_trailing_slash trailing_slash;
+    uint64_t                     max_body; /* 1 MiB; 0: unlimited */
+    struct timeout_settings      timeouts; /* of them: body_idle, write_idle, connect, response_* */
+    struct text_list             rate_limits;        /* names in rate_limits, in this order */
+    struct text_list             concurrency_limits; /* names in concurrency_limits */
+    bool                         allow_encoded_slash;
+    bool                         access_log;          /* default true */
+    bool                         client_cert_headers; /* X-Client-Cert-*: default true */
+    struct compress_settings     compress;
+    struct text_list             upgrades; /* none: websocket; "any", "off" */
+    struct error_page_settings  *error_pages;
+    size_t                       error_page_count;
+    struct security_settings    *security;       /* NULL: none */
+    struct headers_settings     *headers;        /* of a route: its own, beside those of defaults */
+    struct slice                 canonical_host; /* unset: any */
+    enum setting_trailing_slash  trailing_slash;
+    struct maintenance_settings *maintenance; /* NULL: none */
 };
 
 struct route_settings {

@@ -287,6 +287,13 @@ static const struct conf_row policy_rows[] = {
       CONF_FIELD(policy_settings, headers),
       .doc = "Edits of requests' and responses' headers. A route's come after those of "
              "`defaults`." },
+    { .key = "maintenance",
+      .shape = CONF_OPTIONAL,
+      .section = &conf_maintenance_section,
+      CONF_FIELD(policy_settings, maintenance),
+      .flags = CONF_SWITCH,
+      .preset_doc = "none",
+      .doc = "A page for while the site is worked on, and what turns it on." },
     { .key = "canonical_host",
       .type = &conf_host_name,
       CONF_FIELD(policy_settings, canonical_host),

@@ -87,6 +87,8 @@ extern const struct conf_section conf_files_section;
 /* tables_headers.c */
 extern const struct conf_section conf_headers_section;
 extern const struct conf_section conf_security_section;
+/* tables_maintenance.c */
+extern const struct conf_section conf_maintenance_section;
 /* tables_rewrite.c */
 extern const struct conf_section conf_redirect_section;
 extern const struct conf_section conf_rewrite_section;

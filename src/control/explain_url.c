@@ -7,6 +7,7 @@
 #include "filter/compress.h"
 #include "filter/concurrency.h"
 #include "filter/headers.h"
+#include "filter/maintenance.h"
 #include "filter/rate_limit.h"
 #include "filter/rewrite.h"
 #include "filter/security_headers.h"
@@ -210,6 +211,8 @@ static void put_filters(const struct plan *p, const struct plan_route *route,
             detail = limits_text(p, &route->policy->rate_limits, rate_limit_text, a);
         if (ops == &filter_concurrency)
             detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
+        if (ops == &filter_maintenance)
+            detail = maintenance_is_on(route->filters[i].config) ? S("on") : S("off");
         if (ops == &filter_compress) detail = compress_text(route->filters[i].config, a);
         if (ops == &filter_headers) detail = header_edits_text(route->filters[i].config, a);
         if (ops == &filter_security_headers)

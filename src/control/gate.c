@@ -17,6 +17,7 @@
 
 enum {
     FILE_CHECK_MS = 10 * 1000,
+    MAINTENANCE_CHECK_MS = 1000,
     KEY_ROTATION_MS = 60 * 60 * 1000,
 };
 
@@ -158,6 +159,13 @@ static void run_file_check(struct deadline *d)
     deadline_set(g->loop, d, FILE_CHECK_MS);
 }
 
+static void run_maintenance_check(struct deadline *d)
+{
+    struct gate *g = container_of(d, struct gate, maintenance_deadline);
+    gate_check_maintenance(g);
+    deadline_set(g->loop, d, MAINTENANCE_CHECK_MS);
+}
+
 static void run_key_rotation(struct deadline *d)
 {
     struct gate *g = container_of(d, struct gate, key_deadline);
@@ -168,15 +176,18 @@ static void run_key_rotation(struct deadline *d)
 static void start_timers(struct gate *g)
 {
     deadline_init(&g->file_deadline, run_file_check);
+    deadline_init(&g->maintenance_deadline, run_maintenance_check);
     deadline_init(&g->key_deadline, run_key_rotation);
     deadline_init(&g->grace_deadline, run_grace);
     deadline_set(g->loop, &g->file_deadline, FILE_CHECK_MS);
+    deadline_set(g->loop, &g->maintenance_deadline, MAINTENANCE_CHECK_MS);
     deadline_set(g->loop, &g->key_deadline, KEY_ROTATION_MS);
 }
 
 static void stop_timers(struct gate *g)
 {
     deadline_remove(&g->file_deadline);
+    deadline_remove(&g->maintenance_deadline);
     deadline_remove(&g->key_deadline);
     deadline_remove(&g->grace_deadline);
 }

@@ -108,6 +108,8 @@ void gate_put_status(struct gate *g, struct buffer *to)
     gate_put_upstreams(g, to);
     buffer_puts(to, ",\"docker\":");
     gate_put_docker(g, to);
+    buffer_puts(to, ",\"maintenance\":");
+    gate_put_maintenance(g, to);
     buffer_puts(to, ",\"reloads\":");
     put_reloads(g, to);
     buffer_printf(to, ",\"stopping\":%s}\n", g->stop_count ? "true" : "false");
@@ -194,6 +196,7 @@ void gate_ask(struct admin_ask *ask, void *control)
         admin_answer(ask);
         break;
     case ADMIN_RELOAD: ask_reload(g, ask); break;
+    case ADMIN_MAINTENANCE: gate_ask_maintenance(g, ask); break;
     case ADMIN_EXPLAIN: ask_explain(g, ask); break;
     }
 }

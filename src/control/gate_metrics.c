@@ -148,5 +148,6 @@ void gate_put_metrics(struct gate *g, struct buffer *to)
     put_certificates(g, to);
     gate_put_limit_metrics(g, to);
     put_address_limits(g, to);
+    gate_put_maintenance_metrics(g, to);
     put_docker(g, to);
 }

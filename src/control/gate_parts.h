@@ -48,6 +48,7 @@ struct gate {
     struct watch         command_watch;
     struct job           command_job;
     struct deadline      file_deadline;
+    struct deadline      maintenance_deadline;
     struct deadline      key_deadline;
     struct deadline      grace_deadline;
     int64_t              started_us;
@@ -106,6 +107,13 @@ bool gate_store_status(const struct limit_store *st, struct redis_watch_status *
 /* ---- gate_limits.c ---- */
 void gate_put_limits(struct gate *g, struct buffer *to);
 void gate_put_limit_metrics(struct gate *g, struct buffer *to);
+
+/* ---- gate_maintenance.c ---- */
+/* Are the files there that turn it on? */
+void gate_check_maintenance(struct gate *g);
+void gate_ask_maintenance(struct gate *g, struct admin_ask *ask);
+void gate_put_maintenance(struct gate *g, struct buffer *to);
+void gate_put_maintenance_metrics(struct gate *g, struct buffer *to);
 
 /* ---- gate_labels.c ---- */
 /* Routes of containers' labels, judged, and added to the settings where they are good. */

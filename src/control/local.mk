@@ -17,10 +17,11 @@ src_libwharfgate_a_SOURCES += \
 	src/control/gate_limits.c \
 	src/control/gate_labels.c \
 	src/control/gate_logs.c \
-	src/control/gate_metrics.c \
+	src/control/gate_maintenance.c src/control/gate_metrics.c \
 	src/control/gate_reload.c \
 	src/control/gate_store.c \
 	src/control/gate_upstreams.c \
+	src/control/maintenance.c src/control/maintenance.h \
 	src/control/manifest.c src/control/manifest.h \
 	src/control/open_file.c src/control/open_file.h \
 	src/control/plan_build.c src/control/plan_build.h src/control/plan_parts.h \

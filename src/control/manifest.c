@@ -18,6 +18,7 @@ static void add(struct manifest *m, enum manifest_kind kind, struct slice text)
 static void add_pages(struct manifest *m, const struct policy_settings *p)
 {
     for (size_t i = 0; i < p->error_page_count; i++) add(m, MANIFEST_READ, p->error_pages[i].path);
+    if (p->maintenance) add(m, MANIFEST_READ, p->maintenance->page);
 }
 
 static void add_listener(struct manifest *m, const struct listener_settings *l)

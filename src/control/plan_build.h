@@ -52,6 +52,7 @@ struct plan_maker {
     const struct expiries *served;
     struct snapshot       *kept;
     bool                   takes_expired;
+    atomic_bool            is_maintenance_asked; /* plans read it */
     bool                   reads_kept; /* files come from `kept`, not from where they are */
     /* What served before goes on serving: a folder of files that is missing by now is no error. */
     bool          takes_missing;

@@ -168,8 +168,8 @@ void plan_retire_sockets(struct plan_maker *m, const struct plan *current)
 
 /* ---- listeners ---- */
 
-static void parse_cidrs(struct build *b, const struct conf_place *at, const struct text_list *from,
-                        struct cidr_set *to)
+void build_cidrs(struct build *b, const struct conf_place *at, const struct text_list *from,
+                 struct cidr_set *to)
 {
     struct error e;
     to->items = arena_zalloc(&b->plan->arena, (from->count + 1) * sizeof(*to->items));
@@ -245,8 +245,8 @@ static void build_one(struct build *b, size_t index, struct map *seen)
     to->settings = s;
     to->name = s->name;
     check_addresses(b, s, seen);
-    parse_cidrs(b, &s->at, &s->trusted_proxies, &to->trusted);
-    parse_cidrs(b, &s->at, &s->accept_proxy_protocol, &to->proxy_from);
+    build_cidrs(b, &s->at, &s->trusted_proxies, &to->trusted);
+    build_cidrs(b, &s->at, &s->accept_proxy_protocol, &to->proxy_from);
     set_address_rule(b, to);
     if (s->tls) to->tls = build_tls(b, s->tls, s->http2 != HTTP2_OFF);
     if (s->redirects_https) set_redirect(b, index, to);

@@ -37,6 +37,12 @@ bool build_client_tls(struct build *b, const struct upstream_tls_settings *s,
 /* Its workers adopt it with the plan. */
 void build_add_part(struct build *b, const struct plan_part_ops *ops, void *part);
 
+/* Networks, in the plan's arena; faults are reported. */
+void build_cidrs(struct build *b, const struct conf_place *at, const struct text_list *from,
+                 struct cidr_set *to);
+/* A page's Content-Type, by its path. */
+struct slice build_page_type(struct slice path);
+
 void build_store(struct build *b);
 void build_upstreams(struct build *b);
 void build_pages(struct build *b, const struct policy_settings *policy, const struct conf_place *at,

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "conf/types.h"
+#include "control/maintenance.h"
 #include "control/open_file.h"
 #include "control/plan_parts.h"
 #include "filter/canonical.h"
@@ -225,6 +226,7 @@ static const struct {
     /* The filter's config, or NULL: the route does not want it. */
     const void *(*configure)(struct build *b, const struct route_settings *route);
 } filter_table[] = {
+    { &filter_maintenance, build_maintenance },
     { &filter_concurrency, configure_concurrency }, /* whom it refuses costs no token */
     { &filter_rate_limit, configure_rate_limits },
     { &filter_canonical, configure_canonical },
@@ -337,7 +339,7 @@ static void set_upstream(struct build *b, struct plan_route *to, const struct ro
 
 /* ---- pages ---- */
 
-static struct slice type_of(struct slice path)
+struct slice build_page_type(struct slice path)
 {
     if (slice_ends_with(path, S(".json"))) return S("application/json");
     if (slice_ends_with(path, S(".txt"))) return S("text/plain; charset=utf-8");
@@ -355,7 +357,7 @@ void build_pages(struct build *b, const struct policy_settings *policy, const st
     for (size_t i = 0; i < policy->error_page_count; i++) {
         const struct error_page_settings *s = &policy->error_pages[i];
         made[i].status = s->status;
-        made[i].content_type = type_of(s->path);
+        made[i].content_type = build_page_type(s->path);
         (void)build_read(b, at, s->path, &made[i].body);
     }
     *pages = made;

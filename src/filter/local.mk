@@ -14,3 +14,4 @@ src_libwharfgate_a_SOURCES += src/filter/headers.c src/filter/headers.h
 src_libwharfgate_a_SOURCES += src/filter/security_headers.c src/filter/security_headers.h
 src_libwharfgate_a_SOURCES += src/filter/canonical.c src/filter/canonical.h
 src_libwharfgate_a_SOURCES += src/filter/rewrite.c src/filter/rewrite.h
+src_libwharfgate_a_SOURCES += src/filter/maintenance.c src/filter/maintenance.h

@@ -27,6 +27,8 @@ static const struct admin_row admin_table[] = {
       "limits, who meets them most, and the store that is shared, as JSON" },
     { SLICE("/v1/reload"), HTTP_POST, ADMIN_RELOAD, true,
       "reads the configuration anew; over the Unix socket only" },
+    { SLICE("/v1/maintenance"), HTTP_POST, ADMIN_MAINTENANCE, true,
+      "?on or ?off: the maintenance page; over the Unix socket only" },
 };
 
 enum { ADMIN_ROW_COUNT = sizeof(admin_table) / sizeof(admin_table[0]) };
@@ -98,7 +100,8 @@ static void ask_control(struct exchange *x, const struct admin_config *c, enum a
     ask->exchange = x;
     ask->ask = c->ask;
     ask->call = call;
-    if (call == ADMIN_EXPLAIN) ask->query = mem_slicedup(request->query);
+    if (call == ADMIN_EXPLAIN || call == ADMIN_MAINTENANCE)
+        ask->query = mem_slicedup(request->query);
     ask->wants_text = wants(request, S("text/plain"));
     ask->wants_color = ask->wants_text && slice_eq(request->query, S("color"));
     *exchange_origin_state(x) = ask;

@@ -13,7 +13,14 @@
 #include "io/mailbox.h"
 #include "proxy/filter.h"
 
-enum admin_call { ADMIN_METRICS, ADMIN_STATUS, ADMIN_RELOAD, ADMIN_EXPLAIN, ADMIN_LIMITS };
+enum admin_call {
+    ADMIN_METRICS,
+    ADMIN_STATUS,
+    ADMIN_RELOAD,
+    ADMIN_EXPLAIN,
+    ADMIN_LIMITS,
+    ADMIN_MAINTENANCE,
+};
 
 /* A question on its way. */
 struct admin_ask {
@@ -24,7 +31,7 @@ struct admin_ask {
     enum admin_call call;
     bool            wants_text; /* for people, not JSON */
     bool            wants_color;
-    char           *query;  /* of ADMIN_EXPLAIN */
+    char           *query;  /* of ADMIN_EXPLAIN and ADMIN_MAINTENANCE */
     unsigned        status; /* the answer */
     const char     *content_type;
     struct buffer   body;

@@ -24,3 +24,6 @@ tests_unit_filter_security_headers_test_SOURCES = tests/unit/filter/security_hea
 check_PROGRAMS += tests/unit/filter/rewrite_test
 tests_unit_filter_rewrite_test_SOURCES = tests/unit/filter/rewrite_test.c \
 	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
+check_PROGRAMS += tests/unit/filter/maintenance_test
+tests_unit_filter_maintenance_test_SOURCES = tests/unit/filter/maintenance_test.c \
+	tests/unit/origin/fake_exchange.c tests/unit/origin/fake_exchange.h
