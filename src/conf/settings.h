@@ -403,6 +403,7 @@ struct policy_settings {
     size_t                       error_page_count;
     struct security_settings    *security;       /* NULL: none */
     struct headers_settings     *headers;        /* of a route: its own, beside those of defaults */
+    uint64_t                     buffer_request; /* 0: off */
     struct slice                 canonical_host; /* unset: any */
     enum setting_trailing_slash  trailing_slash;
     struct maintenance_settings *maintenance; /* NULL: none */

@@ -5,6 +5,7 @@
 #include "proxy/exchange.h"
 
 #include "proxy/attempt.h"
+#include "proxy/buffering.h"
 #include "proxy/downstream.h"
 #include "proxy/exchange_log.h"
 #include "proxy/farewell.h"
@@ -212,6 +213,9 @@ static void on_deadline(struct deadline *d)
             send_reply(x); /* the rest of the request is not worth more waiting */
         else
             break_off(x, "write_timeout");
+    } else if (x->state == EXCHANGE_WAIT && x->wait == WAIT_BODY) {
+        x->is_late = true;
+        exchange_fail(x, 408, "body_timeout");
     } else if (x->state == EXCHANGE_WAIT) {
         attempt_wait_over(x);
     } else {
@@ -251,7 +255,7 @@ static void start_answer(struct exchange *x)
     if (x->route->upstream) {
         forward_rewrite(x);
         tunnel_rewrite(x);
-        attempt_start(x);
+        if (!buffering_begin(x)) attempt_start(x);
         return;
     }
     x->is_origin_waiting = true;
@@ -454,6 +458,7 @@ static void on_body(struct http_stream *s, struct slice data)
         discard_body(x, data.len, is_slow);
         return;
     }
+    if (buffering_take(x, data)) return;
     hold(x, data);
     if (x->attempt) attempt_body(x->attempt, data);
     exchange_progress(x);
@@ -487,6 +492,7 @@ static void on_end(struct http_stream *s)
         if (x->reply.head) send_reply(x);
         return;
     }
+    if (buffering_end(x)) return;
     if (x->attempt) attempt_body_end(x->attempt);
     exchange_progress(x);
 }

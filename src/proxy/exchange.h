@@ -22,18 +22,18 @@ enum exchange_state {
     EXCHANGE_READ_HEAD,       /* awaits the head; the connection's header deadline */
     EXCHANGE_ROUTE,           /* awaits nothing: the route is being looked up */
     EXCHANGE_REQUEST_FILTERS, /* awaits a filter that paused, which bounds that */
-    EXCHANGE_WAIT,            /* awaits an endpoint, a turn, or the time of a retry: x->wait; its
-                                 own deadline */
-    EXCHANGE_ATTEMPT,         /* awaits a connection to an endpoint; connect deadline */
-    EXCHANGE_RESPONSE_HEAD,   /* awaits the response's head, and may be sending the body:
-                                 body_idle while the client is to send, response_header after */
-    EXCHANGE_RELAY,           /* awaits the rest of the response: response_idle; or the client's
-                                 taking it: write_idle */
-    EXCHANGE_TUNNEL,          /* after a 101: awaits bytes of either side: tunnel_idle; once one
-                                 side has ended: write_idle */
-    EXCHANGE_REPLY_LOCAL,     /* awaits an origin, the request's end, or the client's taking
-                                 the answer: body_idle, write_idle */
-    EXCHANGE_DONE,            /* awaits nothing; freed by then */
+    EXCHANGE_WAIT,    /* awaits an endpoint, a turn, the time of a retry or the body: x->wait; its
+                         own deadline */
+    EXCHANGE_ATTEMPT, /* awaits a connection to an endpoint; connect deadline */
+    EXCHANGE_RESPONSE_HEAD, /* awaits the response's head, and may be sending the body:
+                               body_idle while the client is to send, response_header after */
+    EXCHANGE_RELAY,         /* awaits the rest of the response: response_idle; or the client's
+                               taking it: write_idle */
+    EXCHANGE_TUNNEL,        /* after a 101: awaits bytes of either side: tunnel_idle; once one
+                               side has ended: write_idle */
+    EXCHANGE_REPLY_LOCAL,   /* awaits an origin, the request's end, or the client's taking
+                               the answer: body_idle, write_idle */
+    EXCHANGE_DONE,          /* awaits nothing; freed by then */
     EXCHANGE_STATE_COUNT
 };
 
@@ -44,6 +44,7 @@ enum exchange_wait {
     WAIT_ENDPOINT, /* none is ready */
     WAIT_TURN,     /* all are at a limit */
     WAIT_PAUSE,    /* before another attempt */
+    WAIT_BODY,     /* the body is not there: buffering.h */
 };
 
 /* An answer of our own that waits for the request's end. */

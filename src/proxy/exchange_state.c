@@ -78,7 +78,7 @@ static uint64_t deadline_ms(const struct exchange *x)
 {
     const struct timeout_settings *t = exchange_timeouts(x);
     switch (x->state) {
-    case EXCHANGE_WAIT: return wait_ms(x);
+    case EXCHANGE_WAIT: return x->wait == WAIT_BODY ? t->body_idle : wait_ms(x);
     case EXCHANGE_RESPONSE_HEAD: return exchange_awaits_body(x) ? t->body_idle : response_ms(x);
     case EXCHANGE_RELAY: return x->stream->unsent_bytes ? t->write_idle : t->response_idle;
     case EXCHANGE_TUNNEL: return tunnel_ms(x);
@@ -109,6 +109,6 @@ void exchange_wait(struct exchange *x, enum exchange_wait what, uint64_t most_ms
 {
     if (most_ms) x->wait_until_ms = x->worker->loop->clock.now_ms + most_ms;
     x->wait = what;
-    x->has_waited |= what != WAIT_PAUSE;
+    x->has_waited |= what == WAIT_ENDPOINT || what == WAIT_TURN;
     exchange_enter(x, EXCHANGE_WAIT);
 }

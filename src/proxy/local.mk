@@ -9,6 +9,7 @@ src_libwharfgate_a_SOURCES += \
 	src/proxy/address_limits.c src/proxy/address_limits.h \
 	src/proxy/affinity.c src/proxy/affinity.h \
 	src/proxy/attempt.c src/proxy/attempt.h src/proxy/attempt_parts.h \
+	src/proxy/buffering.c src/proxy/buffering.h \
 	src/proxy/downstream.c src/proxy/downstream.h \
 	src/proxy/exchange.c src/proxy/exchange.h \
 	src/proxy/exchange_log.c src/proxy/exchange_log.h \
