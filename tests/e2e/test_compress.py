@@ -344,6 +344,35 @@ def test_own_answers_and_routes(origin):
         assert decoded(get(gate, "/own", method="POST", more="Content-Length: 0\r\n"))
 
 
+def test_files(tmp_path):
+    """Read here where they are compressed; ranges and what is compressed on disk stay as they are."""
+    (tmp_path / "a.txt").write_bytes(TEXT * 5)
+    (tmp_path / "b.txt").write_bytes(TEXT)
+    (tmp_path / "b.txt.gz").write_bytes(b"ready")
+    with Gate(f"""
+            listeners:
+              http: {{ address: "127.0.0.1:0", http2: on }}
+            defaults: {{ compress: [zstd, br, gzip] }}
+            routes:
+              - files: {{ root: "{tmp_path}", precompressed: [gzip] }}
+            """) as gate:
+        for coding in CODINGS:
+            got = get(gate, "/a.txt", coding)
+            assert decoded(got) == TEXT * 5 and got.get("etag").startswith("W/")
+        client = h2(gate)
+        stream = client.request("/a.txt", headers=[("accept-encoding", "br")])
+        assert decoder("br")(bytes(stream.body)) == TEXT * 5
+        client.close()
+        again = get(gate, "/a.txt", more=f"If-None-Match: {got.get('etag')}\r\n")
+        assert (again.status, again.get("etag")) == (304, got.get("etag"))
+        part = get(gate, "/a.txt", more="Range: bytes=10-2009\r\n")
+        assert (part.status, part.body) == (206, TEXT[10:2010])
+        assert part.get("content-encoding") is None
+        plain = get(gate, "/a.txt", None)
+        assert plain.body == TEXT * 5 and not plain.get("etag").startswith("W/")
+        assert get(gate, "/b.txt", "gzip").body == b"ready"
+
+
 def test_every_level(origin):
     for coding, levels in (("gzip", range(1, 10)), ("zstd", range(1, 10)), ("br", range(0, 10))):
         routes = "\n".join(
