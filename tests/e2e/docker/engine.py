@@ -251,8 +251,8 @@ class Engine:
     """The daemon, from its start to its end."""
 
     def __init__(self):
-        # Short, because paths of Unix sockets lie in it.
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="wharfgate-dk-"))
+        # Short: paths of Unix sockets lie in it, and Podman takes 50 bytes for one of its own.
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="wgdk-"))
         self.records_dir = self.dir / "records"
         self.socket = self.dir / "docker.sock"
         self.endpoint = f"unix://{self.socket}"

@@ -8,7 +8,7 @@ from engine import PATIENCE, Events
 from harness import Gate, read_message, until
 from load import Load
 from members import answerers, becomes, docker, reason, states
-from podman_engine import PodmanEngine, why_not
+from podman_engine import PodmanEngine
 
 CONFIG = """
     listeners: { http: { address: "127.0.0.1:0" } }
@@ -20,8 +20,6 @@ CONFIG = """
         wait_for_endpoint: 60s
     routes: [ { upstream: app } ]
     """
-
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
 
 
 @pytest.fixture(scope="module")

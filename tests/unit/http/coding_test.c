@@ -242,7 +242,7 @@ static void memory_stays_within_what_is_said(void **state)
         char             out[4096];
         for (int round = 0; round < 3; round++) {
             coder_begin(c, -1);
-            for (size_t at = 0; at < TEXT_BYTES; at += 50000) {
+            for (size_t at = 0; at + 50000 <= TEXT_BYTES; at += 50000) {
                 struct coder_io io = { slice_make(text + at, 50000), out, sizeof(out) };
                 while (!coder_run(c, &io, at % 3 ? CODER_MORE : CODER_FLUSH)) {
                     io.out = out;
