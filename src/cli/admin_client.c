@@ -178,3 +178,19 @@ int admin_client_give_up(const struct admin_client *c, struct admin_answer *a)
                 : "Does it run, and with this configuration? --socket names another one.");
     return c->report.error_count ? print_errors(&c->report) : EXIT_UNREACHABLE;
 }
+
+int admin_client_put(const struct admin_where *where, const struct admin_question *q,
+                     int (*tell)(const struct admin_client *c, struct admin_answer *a,
+                                 bool is_json),
+                     bool is_json)
+{
+    struct admin_client c;
+    struct admin_answer a;
+    int                 code = admin_client_open(&c, where);
+    if (code == EXIT_OK) {
+        code = admin_client_ask(&c, q, &a) ? tell(&c, &a, is_json) : admin_client_give_up(&c, &a);
+        admin_answer_reset(&a);
+    }
+    admin_client_close(&c);
+    return code;
+}

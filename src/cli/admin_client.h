@@ -54,6 +54,13 @@ bool admin_client_ask(const struct admin_client *c, const struct admin_question 
                       struct admin_answer *a);
 void admin_answer_reset(struct admin_answer *a);
 
+/* One question and no more: finds the socket, asks, has `tell` make the exit code of the answer
+ * (which may be to give up), and closes. */
+int admin_client_put(const struct admin_where *where, const struct admin_question *q,
+                     int (*tell)(const struct admin_client *c, struct admin_answer *a,
+                                 bool is_json),
+                     bool is_json);
+
 /* Tells a person, on standard error, that the question had no answer, or one that the
  * command has no use for. Returns the exit code. */
 int admin_client_give_up(const struct admin_client *c, struct admin_answer *a);

@@ -14,7 +14,7 @@
 
 enum { ANSWER_S = 10 };
 
-static int tell(struct admin_client *client, struct admin_answer *a, bool is_json)
+static int tell(const struct admin_client *client, struct admin_answer *a, bool is_json)
 {
     struct buffer text = BUFFER_INIT;
     struct error  e;
@@ -30,16 +30,6 @@ static int tell(struct admin_client *client, struct admin_answer *a, bool is_jso
     return cli_put(STDOUT_FILENO, &text, EXIT_OK);
 }
 
-static int ask(struct admin_client *client, bool is_json)
-{
-    const struct admin_question q = { "/v1/limits", "application/json", false, ANSWER_S };
-    struct admin_answer         a;
-    int                         code = admin_client_ask(client, &q, &a) ? tell(client, &a, is_json)
-                                                                        : admin_client_give_up(client, &a);
-    admin_answer_reset(&a);
-    return code;
-}
-
 static int run(const struct cli_command *command, int argc, char **argv)
 {
     struct admin_where      where = { .command = command->name,
@@ -52,14 +42,11 @@ static int run(const struct cli_command *command, int argc, char **argv)
         { "--json", NULL, &is_json, NULL },
         { 0 },
     };
-    struct admin_client client;
-    enum cli_parse      parsed = cli_parse(command, argc, argv, options);
+    const struct admin_question q = { "/v1/limits", "application/json", false, ANSWER_S };
+    enum cli_parse              parsed = cli_parse(command, argc, argv, options);
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
     cells_init();
-    int code = admin_client_open(&client, &where);
-    if (code == EXIT_OK) code = ask(&client, is_json);
-    admin_client_close(&client);
-    return code;
+    return admin_client_put(&where, &q, tell, is_json);
 }
 
 const struct cli_command cli_limits = {

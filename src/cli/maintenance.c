@@ -13,25 +13,11 @@
 
 enum { ANSWER_WAIT_S = 10 };
 
-static int turn(const struct admin_client *c, bool is_on, bool is_json)
+static int tell(const struct admin_client *c, struct admin_answer *a, bool is_json)
 {
-    struct admin_answer         a;
-    const struct admin_question question = {
-        .path = is_on ? "/v1/maintenance?on" : "/v1/maintenance?off",
-        .accept = is_json ? "application/json" : "text/plain",
-        .is_post = true,
-        .wait_s = ANSWER_WAIT_S,
-    };
-    bool is_answered = admin_client_ask(c, &question, &a);
-    int  code;
-    if (is_answered && a.status == 200)
-        code = cli_put(STDOUT_FILENO, &a.body, EXIT_OK);
-    else if (is_answered && a.status == 409)
-        code = cli_put(is_json ? STDOUT_FILENO : STDERR_FILENO, &a.body, EXIT_FAULT);
-    else
-        code = admin_client_give_up(c, &a);
-    admin_answer_reset(&a);
-    return code;
+    if (a->status == 200) return cli_put(STDOUT_FILENO, &a->body, EXIT_OK);
+    if (a->status != 409) return admin_client_give_up(c, a);
+    return cli_put(is_json ? STDOUT_FILENO : STDERR_FILENO, &a->body, EXIT_FAULT);
 }
 
 static int run(const struct cli_command *command, int argc, char **argv)
@@ -47,18 +33,20 @@ static int run(const struct cli_command *command, int argc, char **argv)
         { "--json", NULL, &is_json, NULL },
         { 0 },
     };
-    struct admin_client client;
-    enum cli_parse      parsed = cli_parse_words(command, argc, argv, options, &word_count);
+    enum cli_parse parsed = cli_parse_words(command, argc, argv, options, &word_count);
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
     bool is_on = word_count == 1 && strcmp(argv[1], "on") == 0;
     if (!is_on && (word_count != 1 || strcmp(argv[1], "off") != 0)) {
         fprintf(stderr, "wharfgate maintenance: say `on` or `off`\n");
         return EXIT_USAGE;
     }
-    int code = admin_client_open(&client, &where);
-    if (code == EXIT_OK) code = turn(&client, is_on, is_json);
-    admin_client_close(&client);
-    return code;
+    const struct admin_question question = {
+        .path = is_on ? "/v1/maintenance?on" : "/v1/maintenance?off",
+        .accept = is_json ? "application/json" : "text/plain",
+        .is_post = true,
+        .wait_s = ANSWER_WAIT_S,
+    };
+    return admin_client_put(&where, &question, tell, is_json);
 }
 
 const struct cli_command cli_maintenance = {

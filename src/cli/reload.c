@@ -19,22 +19,6 @@ static int tell(const struct admin_client *c, struct admin_answer *a, bool is_js
     return cli_put(is_json ? STDOUT_FILENO : STDERR_FILENO, &a->body, EXIT_CONFIG);
 }
 
-static int reload(const struct admin_client *c, bool is_json)
-{
-    bool                        has_color = !is_json && cli_has_color(STDERR_FILENO);
-    struct admin_answer         a;
-    const struct admin_question question = {
-        .path = has_color ? "/v1/reload?color" : "/v1/reload",
-        .accept = is_json ? "application/json" : "text/plain",
-        .is_post = true,
-        .wait_s = ANSWER_WAIT_S,
-    };
-    int code =
-        admin_client_ask(c, &question, &a) ? tell(c, &a, is_json) : admin_client_give_up(c, &a);
-    admin_answer_reset(&a);
-    return code;
-}
-
 static int run(const struct cli_command *command, int argc, char **argv)
 {
     struct admin_where      where = { .command = command->name,
@@ -47,12 +31,16 @@ static int run(const struct cli_command *command, int argc, char **argv)
         { "--json", NULL, &is_json, NULL },
         { 0 },
     };
-    struct admin_client client;
-    enum cli_parse      parsed = cli_parse(command, argc, argv, options);
+    enum cli_parse parsed = cli_parse(command, argc, argv, options);
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
-    int code = admin_client_open(&client, &where);
-    if (code == EXIT_OK) code = reload(&client, is_json);
-    admin_client_close(&client);
+    bool                        has_color = !is_json && cli_has_color(STDERR_FILENO);
+    const struct admin_question question = {
+        .path = has_color ? "/v1/reload?color" : "/v1/reload",
+        .accept = is_json ? "application/json" : "text/plain",
+        .is_post = true,
+        .wait_s = ANSWER_WAIT_S,
+    };
+    int code = admin_client_put(&where, &question, tell, is_json);
     if (code == EXIT_CONFIG && !is_json) fprintf(stderr, "not reloaded: nothing has changed\n");
     return code;
 }
