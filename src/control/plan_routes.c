@@ -231,9 +231,10 @@ static const struct {
     { &filter_rate_limit, configure_rate_limits },
     { &filter_canonical, configure_canonical },
     { &filter_rewrite, configure_rewrite },
+    /* Sees a request as the client sent it, and a response as it is to be sent. */
+    { &filter_compress, configure_compress },
     { &filter_headers, configure_headers },
     { &filter_security_headers, configure_security },
-    { &filter_compress, configure_compress }, /* sees a response as its origin made it */
 };
 
 enum { FILTER_COUNT = sizeof(filter_table) / sizeof(filter_table[0]) };

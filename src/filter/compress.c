@@ -16,6 +16,7 @@ struct compress_config {
 
 /* Of a request. */
 struct compressing {
+    size_t             choice; /* index of the coding that the client takes most gladly */
     struct coder_pool *pool;
     struct coder      *coder;      /* NULL: none runs (any more) */
     int64_t            left_bytes; /* of the body; -1: nobody knows */
@@ -275,8 +276,9 @@ static void begin(struct exchange *x, const struct compress_config *config, size
 
 static enum filter_result on_request(struct exchange *x, const void *config, void **state)
 {
-    (void)config;
-    *state = arena_zalloc(exchange_arena(x), sizeof(struct compressing));
+    struct compressing *c = arena_zalloc(exchange_arena(x), sizeof(*c));
+    c->choice = choose(config, exchange_request(x));
+    *state = c;
     return FILTER_CONTINUE;
 }
 
@@ -284,15 +286,15 @@ static void on_response(struct exchange *x, const void *config, void *state,
                         struct http_head *response)
 {
     const struct compress_config *cc = config;
+    const struct compressing     *c = state;
     struct arena                 *a = exchange_arena(x);
     if (!may_be_coded(cc, response)) return;
     put_vary(&response->fields, a);
-    size_t choice = choose(cc, exchange_request(x));
-    if (choice == cc->count) return;
+    if (c->choice == cc->count) return;
     if (response->status == 304)
         weaken_etag(&response->fields, a); /* as that of the response which is kept */
     else
-        begin(x, cc, choice, state, response);
+        begin(x, cc, c->choice, state, response);
 }
 
 static void on_end(struct exchange *x, const void *config, void *state)

@@ -672,3 +672,40 @@ def test_mistakes(tmp_path, value, words):
     done = subprocess.run([BINARY, "check", "-c", str(path)], capture_output=True, text=True,
                           timeout=PATIENCE)
     assert done.returncode != 0 and words in done.stdout + done.stderr
+
+
+# ---- beside edits of headers ----
+
+EDITED = """
+    listeners: { http: { address: "127.0.0.1:0" } }
+    upstreams: { app: { servers: ["{origin}"] } }
+    defaults: { compress: gzip }
+    routes:
+      - match: { path: /as-is }
+        upstream: app
+        headers: { response: { set: { Cache-Control: no-transform } } }
+      - upstream: app
+        headers:
+          request: { remove: Accept-Encoding }
+          response: { set: { Vary: Origin } }
+    """
+
+
+def test_edits_of_headers():
+    """The server is kept from compressing, and the gateway is not; a Vary that is set has both; a
+    no-transform counts, whoever says it."""
+    asked = []
+
+    def serve(peer, o):
+        while True:
+            asked.append(o.read(peer))
+            peer.send(reply(200, TEXT, Content_Type="text/plain"))
+    with Origin(serve) as o, Gate(EDITED, origin=o.address) as g:
+        got = get(g)
+        assert got.get("content-encoding") == "gzip" and decoded(got) == TEXT
+        assert asked[0].get("accept-encoding") is None
+        assert sorted(v.strip() for v in ", ".join(got.get_all("vary")).lower().split(",")) == \
+            ["accept-encoding", "origin"]
+        plain = get(g, "/as-is")
+        assert plain.get("content-encoding") is None and plain.body == TEXT
+        assert asked[1].get("accept-encoding")
