@@ -17,6 +17,8 @@ static const char beat_script[] = "local t = redis.call('TIME') "
                                   "local now = t[1] * 1000 + math.floor(t[2] / 1000) "
                                   "redis.call('ZADD', KEYS[1], now, ARGV[1]) "
                                   "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3000) "
+                                  /* Of before the clock was set back. */
+                                  "redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1, '+inf') "
                                   "redis.call('PEXPIRE', KEYS[1], 10000) "
                                   "return redis.call('ZCARD', KEYS[1])";
 

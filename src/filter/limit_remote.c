@@ -306,14 +306,22 @@ static void end_unanswered(struct limit_worker *w, struct limit_call *call)
     free_call(w, call);
 }
 
+/* Of one key, which another program has written: the server is well. Redis before 7 puts it
+ * amid a longer text. */
+static bool is_of_key(struct slice error)
+{
+    return memmem(error.data, error.len, "WRONGTYPE", sizeof("WRONGTYPE") - 1) != NULL;
+}
+
 static void take_error(struct limit_worker *w, struct limit_call *call, struct slice error)
 {
     if (try_again(w, call, error)) return;
     struct limit_node *n = call->node; /* the one it was sent on to, if that cannot be asked */
     counter_add(&w->counters.errors, 1);
     limit_set_trouble(w->store, error.data);
+    bool is_sound = is_of_key(error);
     end_unanswered(w, call);
-    limit_node_failed(n);
+    if (!is_sound) limit_node_failed(n);
 }
 
 void limit_remote_answered(struct limit_worker *w, struct limit_call *call,

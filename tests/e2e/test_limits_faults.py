@@ -14,7 +14,7 @@ from harness import Nobody, Origin, read_message, until
 from redisfarm import Redis
 from relay import Garbler, Relay
 from test_limits import get
-from test_limits_redis import (ask, ask_many, gate_at, hold_some, pytestmark,  # noqa: F401
+from test_limits_redis import (ask, ask_many, gate_at, hold_some,  # noqa: F401
                                rule, spent, store)
 
 FAILURES = ("local", "open", "closed")
@@ -123,6 +123,20 @@ def test_killed_and_started_again(on_failure):
         assert ask_many([g], "/exact", "c") == 10
         assert ask_many([g], "/exact", "b") == (0 if on_failure == "local" else 10)
         assert fallbacks(g) == before
+
+
+def test_key_that_another_program_has_written():
+    """It is refused by itself: all others are asked for as before, and nobody is let pass."""
+    with Redis() as redis, gate_at(f"redis://{redis.address}", on_failure="closed") as g:
+        until(lambda: is_told_by_redis(g), "both workers' connections")
+        with redis.client() as c:
+            c.call("RPUSH", "wharfgate:{exact:list}", "x")
+            c.call("SET", "wharfgate:{exact:text}", "x")
+        for i in range(20):
+            assert ask(g, key="list") == [503]
+            assert ask(g, key=f"good{i}") == [200]
+        assert ask(g, key="text", count=12).count(200) == 10  # is no time: a full bucket
+        assert store(g)["circuits_opened"] == 0
 
 
 def test_connection_that_the_server_closes():

@@ -6,7 +6,6 @@ What happens while Redis is in trouble is in test_limits_faults.py."""
 import concurrent.futures
 import contextlib
 import json
-import shutil
 import signal
 import time
 
@@ -19,7 +18,6 @@ from redisfarm import ClusterFarm, Redis, SentinelFarm
 from test_dns import NameServer, hosts
 from test_limits import get
 
-pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server here")
 
 CONFIG = """
 listeners: { http: { address: "127.0.0.1:0", http2: on } }
@@ -408,6 +406,14 @@ def test_gateways_are_counted(redis):
             assert redis.call("ZCARD", "wharfgate:gateways") == 2
             assert two.stop() == 0
         until(lambda: store(one)["gateways"] == 1, "its going", 20)
+
+
+def test_gateways_of_before_the_clock_was_set_back_are_none(redis):
+    with gate_at(f"redis://{redis.address}") as one:
+        until(lambda: store(one)["gateways"] == 1, "itself")
+        redis.call("ZADD", "wharfgate:gateways", 4 * 10**12, "ghost")
+        until(lambda: redis.call("ZCARD", "wharfgate:gateways") == 1, "the ghost's going")
+        until(lambda: store(one)["gateways"] == 1, "itself")
 
 
 def test_what_is_told(redis, gate):
