@@ -46,13 +46,10 @@ static bool put_bounded(struct expansion *x, struct slice value)
     return true;
 }
 
-/* A variable of a request, or a capture of a path (http/target.h); "${header:-x}" is one of the
- * environment with a default. */
+/* A variable of a request; "${header:-x}" is one of the environment with a default. */
 static bool is_of_request(struct slice inside)
 {
-    struct slice name, match = S("match:");
-    if (slice_starts_with(inside, match))
-        return !slice_starts_with(slice_from(inside, match.len), S("-"));
+    struct slice name;
     return variable_find(inside, &name) != VARIABLE_TEXT && !slice_starts_with(name, S("-"));
 }
 

@@ -30,6 +30,9 @@ const struct variable variable_table[VARIABLE_COUNT] = {
                           "The first of the request's cookies of that name." },
     [VARIABLE_PARAMETER] = { "query", true, ALWAYS,
                              "The first of the query's parameters of that name, decoded." },
+    [VARIABLE_MATCH] = { "match", true, ALWAYS,
+                         "What a group of the route's path captured, by its name or its number, "
+                         "`${match:1}`; empty where it took no part. Not in `defaults`." },
     [VARIABLE_REQUEST_ID] = { "request_id", false, ALWAYS, "That of logs and `X-Request-ID`." },
     [VARIABLE_LISTENER] = { "listener", false, ALWAYS, "The name of the listener." },
     [VARIABLE_ROUTE] = { "route", false, ALWAYS, "The name of the route." },

@@ -18,6 +18,7 @@ struct build {
     struct map               limits;    /* name -> struct rate_limit */
     struct limit_store      *store;     /* NULL: no rule needs it */
     const struct mime_table *types;     /* NULL: no route has needed it yet */
+    const pcre2_code        *pattern;   /* of the path of the route that is built, or NULL */
     struct https_redirect  **redirects; /* by listener, their port is set after binding */
 };
 

@@ -156,10 +156,14 @@ static const void *config_of_defaults(const struct build *b, const struct filter
 
 static const void *configure_headers(struct build *b, const struct route_settings *route)
 {
-    const void *same = route->policy.headers ? NULL : config_of_defaults(b, &filter_headers);
+    const void  *same = route->policy.headers ? NULL : config_of_defaults(b, &filter_headers);
+    struct error e;
     if (same) return same;
-    return header_edits_build(b->settings->defaults.headers, route->policy.headers,
-                              &b->plan->arena);
+    const struct header_edits *made =
+        header_edits_build(b->settings->defaults.headers, route->policy.headers, &b->plan->arena);
+    if (made && !header_edits_check_groups(made, b->pattern, &e))
+        conf_report_add(b->report, CONF_ERROR, &route->at, "`headers`: %s", e.text);
+    return made;
 }
 
 static const void *configure_security(struct build *b, const struct route_settings *route)
@@ -284,7 +288,7 @@ static const void *configure_redirect(struct build *b, const struct route_settin
     struct uri_rules rules = uri_rules_of(s);
     struct error     e;
     if (!s->redirect) return NULL;
-    return built(b, redirect_build(s->redirect, s->match.path, &rules, &b->plan->arena, &e),
+    return built(b, redirect_build(s->redirect, b->pattern, &rules, &b->plan->arena, &e),
                  &s->redirect->at, &e);
 }
 
@@ -409,6 +413,7 @@ void build_routes(struct build *b)
         const struct conf_place *own = &from->policy.compress.at; /* no file: of labels */
         if (own->file && memcmp(own, &s->defaults.compress.at, sizeof(*own)) != 0)
             check_codings(b, &from->policy.compress);
+        to->pattern = b->pattern = router_path_pattern(p->router, i);
         set_upstream(b, to, from);
         set_origin(b, to, from);
         add_filters(b, to, from, true);

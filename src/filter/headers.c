@@ -82,6 +82,32 @@ const struct header_edits *header_edits_build(const struct headers_settings *def
     return e->requests.count + e->responses.count ? e : NULL;
 }
 
+static bool check_groups(const struct edit_list *list, const pcre2_code *code, struct error *e)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct template *t = &list->items[i].value;
+        for (size_t k = 0; k < t->count; k++) {
+            struct slice group = t->pieces[k].text;
+            if (t->pieces[k].id != VARIABLE_MATCH) continue;
+            if (!code)
+                return error_set(e, "`${match:%.*s}` needs a `match.path` that is an expression",
+                                 SLICE_ARG(group));
+            if (!pattern_group(code, group))
+                return error_set(e,
+                                 "the expression of `match.path` has no group for "
+                                 "`${match:%.*s}`",
+                                 SLICE_ARG(group));
+        }
+    }
+    return true;
+}
+
+bool header_edits_check_groups(const struct header_edits *edits, const pcre2_code *code,
+                               struct error *e)
+{
+    return check_groups(&edits->requests, code, e) && check_groups(&edits->responses, code, e);
+}
+
 static void put_list(const struct edit_list *list, const char *title, struct buffer *to)
 {
     static const char *const words[] = { "removes", "renames", "sets", "adds" };

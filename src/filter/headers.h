@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "http/pattern.h"
 #include "proxy/filter.h"
 
 struct header_edits;
@@ -18,5 +19,9 @@ extern const struct filter_ops filter_headers;
 const struct header_edits *header_edits_build(const struct headers_settings *defaults,
                                               const struct headers_settings *route,
                                               struct arena                  *a);
+/* All that `${match:...}` asks for are groups of `code` (NULL: the route's path has no expression)?
+ * Else false and *e. */
+bool header_edits_check_groups(const struct header_edits *edits, const pcre2_code *code,
+                               struct error *e);
 /* "request: removes X-A, sets X-B; response: adds X-C"; values may be secret. */
 struct slice header_edits_text(const struct header_edits *e, struct arena *a);

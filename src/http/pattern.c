@@ -52,8 +52,12 @@ unsigned pattern_group(const pcre2_code *code, struct slice name)
     if (name.len >= sizeof(text)) return 0;
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
-    int number = pcre2_substring_number_from_name(code, (PCRE2_SPTR)text);
-    return number > 0 ? (unsigned)number : 0;
+    bool is_digit = name.len == 1 && text[0] >= '0' && text[0] <= '9'; /* no name begins so */
+    int  number =
+        is_digit ? text[0] - '0' : pcre2_substring_number_from_name(code, (PCRE2_SPTR)text);
+    bool is_known = number > 0 && number < PATTERN_CAPTURES_MAX &&
+                    (unsigned)number <= pattern_group_count(code);
+    return is_known ? (unsigned)number : 0;
 }
 
 void pattern_matcher_init(struct pattern_matcher *m)

@@ -26,7 +26,8 @@ struct pattern_matcher {
 
 /* Lives as long as the arena. NULL and *e: "why at character N". */
 pcre2_code *pattern_compile(struct slice text, bool has_no_case, struct arena *a, struct error *e);
-/* How many groups it captures; the number of the one of that name, 0: there is none. */
+/* How many groups it captures; the number of the one of that name, or "1" to "9". 0: there is
+ * none that can be had. */
 unsigned pattern_group_count(const pcre2_code *code);
 unsigned pattern_group(const pcre2_code *code, struct slice name);
 

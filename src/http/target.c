@@ -28,12 +28,14 @@ static bool take(struct parser *p, struct slice start)
     return true;
 }
 
-static bool take_capture(struct parser *p, struct target_piece *to, unsigned group,
-                         struct slice name)
+/* `whole` is how it stands there. */
+static bool take_capture(struct parser *p, struct target_piece *to, struct slice name,
+                         struct slice whole)
 {
-    if (!p->code) return error_set(p->e, "`%.*s` needs a pattern in `match`", SLICE_ARG(name));
-    if (!group || group >= PATTERN_CAPTURES_MAX || group > pattern_group_count(p->code))
-        return error_set(p->e, "the pattern of `match` has no group for `%.*s`", SLICE_ARG(name));
+    if (!p->code) return error_set(p->e, "`%.*s` needs a pattern in `match`", SLICE_ARG(whole));
+    unsigned group = pattern_group(p->code, name);
+    if (!group)
+        return error_set(p->e, "the pattern of `match` has no group for `%.*s`", SLICE_ARG(whole));
     *to = (struct target_piece){ .kind = TARGET_CAPTURE, .group = group };
     return true;
 }
@@ -44,10 +46,8 @@ static bool take_variable(struct parser *p, struct target_piece *to)
     if (whole.len > p->rest.len) return error_set(p->e, "`${` without its `}`");
     struct slice name = slice_make(whole.data + 2, whole.len - 3);
     p->rest = slice_from(p->rest, whole.len);
-    if (slice_starts_with(name, S("match:"))) {
-        struct slice group = slice_from(name, 6);
-        return take_capture(p, to, p->code ? pattern_group(p->code, group) : 0, whole);
-    }
+    if (slice_starts_with(name, S("match:")))
+        return take_capture(p, to, slice_from(name, 6), whole);
     *to = (struct target_piece){ .kind = TARGET_HOST };
     if (slice_eq(name, S("path")))
         to->kind = TARGET_PATH;
@@ -80,7 +80,7 @@ static bool take_piece(struct parser *p, struct target_piece *to)
     if (next == '{') return take_variable(p, to);
     if (next >= '1' && next <= '9') {
         p->rest = slice_from(rest, 2);
-        return take_capture(p, to, (unsigned)(next - '0'), slice_make(rest.data, 2));
+        return take_capture(p, to, slice_make(rest.data + 1, 1), slice_make(rest.data, 2));
     }
     if (next == '$') p->rest = slice_from(rest, 1);
     take_text(p, to);

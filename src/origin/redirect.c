@@ -26,26 +26,15 @@ struct redirect {
     struct uri_rules  rules;
 };
 
-static bool make_code(struct redirect *r, struct slice own, struct slice of_route, struct arena *a,
-                      struct error *e)
-{
-    bool         has_no_case = !own.len && slice_starts_with(of_route, S("~*"));
-    struct slice text = own;
-    if (!own.len && slice_starts_with(of_route, S("~")))
-        text = slice_from(of_route, has_no_case ? 3 : 2); /* conf/ puts one space there */
-    if (!text.len) return true;
-    r->code = pattern_compile(text, has_no_case, a, e);
-    return r->code != NULL;
-}
-
-const struct redirect *redirect_build(const struct redirect_settings *s, struct slice pattern,
+const struct redirect *redirect_build(const struct redirect_settings *s, const pcre2_code *of_route,
                                       const struct uri_rules *rules, struct arena *a,
                                       struct error *e)
 {
     struct redirect *r = arena_zalloc(a, sizeof(*r));
     r->status = s->status;
     r->rules = (struct uri_rules){ rules->allows_encoded_slash, .merges_slashes = true };
-    if (!make_code(r, s->match, pattern, a, e)) return NULL;
+    r->code = s->match.len ? pattern_compile(s->match, false, a, e) : of_route;
+    if (s->match.len && !r->code) return NULL;
     if (!s->match.len && slice_find(s->to, '$') == s->to.len) {
         r->fixed = arena_copy(a, s->to);
         return r;

@@ -6,15 +6,15 @@
  */
 #pragma once
 
+#include "http/pattern.h"
 #include "http/uri.h"
 #include "proxy/filter.h"
 
 struct redirect;
-struct pattern_matcher;
 
-/* In the arena. `pattern`: of the route's path, "~ ..." or "~* ...", where it is one: what captures
- * when the redirect has no `match` of its own. NULL and *e. */
-const struct redirect *redirect_build(const struct redirect_settings *s, struct slice pattern,
+/* In the arena. `of_route`: the expression of the route's path, or NULL: what captures when the
+ * redirect has no `match` of its own. NULL and *e. */
+const struct redirect *redirect_build(const struct redirect_settings *s, const pcre2_code *of_route,
                                       const struct uri_rules *rules, struct arena *a,
                                       struct error *e);
 

@@ -344,6 +344,7 @@ static bool route_request(struct exchange *x)
         return false;
     }
     x->route = route;
+    x->path = head->path;
     uint64_t most = route->policy->max_body;
     if (most && head->body_bytes > 0 && (uint64_t)head->body_bytes > most) {
         exchange_reply_status(x, 413, "body_too_large");

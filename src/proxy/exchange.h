@@ -92,6 +92,8 @@ struct exchange {
     struct slice   request_id;
     struct slice   csp_nonce; /* empty: nobody has asked for one */
     struct slice   host;
+    struct slice   path;          /* that the route was found by, before any rewriting */
+    struct slice  *captures;      /* of it by the route's pattern; NULL: nobody has asked yet */
     struct slice   websocket_key; /* that the replica sees */
     struct slice   prefix;        /* that a rewriting stripped */
     struct slice   new_token;     /* for the cookie of sticky; empty: it is right as it is */

@@ -51,6 +51,7 @@ struct plan_route {
     size_t                        filter_count;
     const struct plan_page       *pages;
     size_t                        page_count;
+    const pcre2_code             *pattern; /* of its path, or NULL */
 };
 
 /* Bound sockets of one address, one a worker; lives as long as a plan names it. */

@@ -211,6 +211,11 @@ static void walk_hosts(struct walk *w)
     if (w->r->any) try_host(w, w->r->any);
 }
 
+const pcre2_code *router_path_pattern(const struct router *r, size_t route)
+{
+    return r->patterns[route];
+}
+
 struct router_match router_find(const struct router *r, const struct router_query *q,
                                 struct router_scratch *s)
 {

@@ -23,11 +23,11 @@
 #include "base/error.h"
 #include "conf/settings.h"
 #include "http/message.h"
+#include "http/pattern.h"
 
 struct router;
 /* What matching writes to: one a worker. */
 struct router_scratch;
-struct pattern_matcher;
 
 enum { ROUTER_NONE = -1 };
 
@@ -68,6 +68,9 @@ struct router_scratch *router_scratch_new(struct counter *gave_up);
 void                   router_scratch_free(struct router_scratch *s);
 /* For other expressions of the same thread. */
 struct pattern_matcher *router_scratch_matcher(struct router_scratch *s);
+
+/* The expression of that route's path, or NULL. */
+const pcre2_code *router_path_pattern(const struct router *r, size_t route);
 
 struct router_match router_find(const struct router *r, const struct router_query *q,
                                 struct router_scratch *s);

@@ -336,6 +336,7 @@ static bool add_route(struct build *b, uint32_t index)
     const struct match_settings *m = &route->match;
     struct path_match           *path = arena_alloc(&b->temporary, sizeof(*path));
     if (!make_conditions(b, route, index) || !parse_path(b, route, path)) return false;
+    b->r->patterns[index] = path->code;
     struct slice conditions = conditions_text(b, m);
     struct entry e = { .level = HOST_ANY,
                        .host = { "", 0 },
@@ -486,6 +487,7 @@ static bool build(struct build *b)
     b->entries = arena_alloc(&b->temporary, (entry_max + 1) * sizeof(*b->entries));
     b->conditions = arena_zalloc(b->arena, (s->route_count + 1) * sizeof(*b->conditions));
     b->r->conditions = b->conditions;
+    b->r->patterns = arena_zalloc(b->arena, (s->route_count + 1) * sizeof(*b->r->patterns));
     for (uint32_t i = 0; i < s->route_count; i++) add_route(b, i);
     if (b->has_failed) return false;
     qsort(b->entries, b->entry_count, sizeof(*b->entries), by_precedence);

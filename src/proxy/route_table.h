@@ -73,6 +73,7 @@ struct router {
     const struct route_host              *any; /* routes without a host, or NULL */
     const uint32_t                       *candidates;
     const struct route_conditions *const *conditions; /* by route; NULL: none */
+    const pcre2_code                    **patterns;   /* of paths, by route; NULL: none */
 };
 
 struct router_scratch {

@@ -95,6 +95,19 @@ static struct slice of_request(struct exchange *x, const struct template_piece *
     }
 }
 
+/* A group that has no part in it, or the route no pattern: nothing. */
+static struct slice capture(struct exchange *x, struct slice group)
+{
+    const pcre2_code       *code = x->route->pattern;
+    struct pattern_matcher *m = exchange_matcher(x);
+    if (!code) return nothing;
+    if (!x->captures) {
+        x->captures = arena_zalloc(&x->arena, PATTERN_CAPTURES_MAX * sizeof(*x->captures));
+        if (pattern_matches(code, x->path, m)) pattern_captures(code, m, x->path, x->captures);
+    }
+    return x->captures[pattern_group(code, group)];
+}
+
 static struct slice of_response(struct exchange *x, const struct template_piece *piece,
                                 const struct http_head *response)
 {
@@ -117,6 +130,7 @@ static struct slice value_of(struct exchange *x, const struct template_piece *pi
     case VARIABLE_HEADER:
     case VARIABLE_COOKIE:
     case VARIABLE_PARAMETER: return of_request(x, piece);
+    case VARIABLE_MATCH: return capture(x, piece->text);
     case VARIABLE_SCHEME: return exchange_is_secure(x) ? S("https") : S("http");
     case VARIABLE_HOST: return x->host;
     case VARIABLE_REQUEST_ID: return exchange_request_id(x);

@@ -36,6 +36,12 @@ CONFIG = """
       - { match: { host: other }, redirect: { match: "^/(.*)$", to: "https://new.example$1" } }
       - { match: { host: again }, redirect: { match: "^/%25(..)%25(..)(.*)$", to: "/%$1%$2$3" } }
       - { match: { host: posts, path: "~ ^/posts/(\\\\d+)$" }, redirect: "/articles/$1" }
+      - match: { host: tenant, path: "~* ^/of/(?<tenant>[^/]+)(/deep)?" }
+        upstream: app
+        rewrite: { path: [ { match: "^/(.*)$", to: "/all/$1" } ] }
+        headers:
+          request: { set: { X-Tenant: "${match:tenant}", X-Deep: "${match:2}" } }
+          response: { set: { X-Tenant: "<${match:1}>" } }
       - { match: { host: regex }, redirect: { match: "^/(a+)+$", to: "/never" } }
     """
 
@@ -96,6 +102,19 @@ def test_the_new_path_by_http2(gate):
     client = H2Client(gate.connect())
     answer = client.request("/api/user-7", authority="api")
     assert json.loads(answer.body)["start"] == "GET /v2/users?id=7 HTTP/1.1"
+
+
+def test_groups_of_the_routes_path_go_into_headers(gate):
+    """Of the path that came, whatever became of it; nothing the client says stands in for a group
+    that took no part; what is encoded stays so."""
+    spoofed = {"X-Tenant": "root", "X-Deep": "root"}
+    told, fields = seen(gate, "/OF/a%0Ab%20/deep", "tenant", headers=spoofed)
+    assert told == "GET /all/OF/a%0Ab%20/deep HTTP/1.1"
+    assert (fields["x-tenant"], fields["x-deep"]) == ("a%0Ab%20", "/deep")
+    answer = gate.request("/of/b", host="tenant", headers=spoofed)
+    fields = {name.lower(): value for name, value in answer.json["fields"]}
+    assert fields["x-tenant"] == "b" and "x-deep" not in fields
+    assert answer.headers["x-tenant"] == "<b>"
 
 
 def test_logs_keep_the_path_that_came(gate):
@@ -224,14 +243,21 @@ def test_faults_are_told_at_their_place(tmp_path):
     path.write_text("""
 listeners: { http: { address: ":80" } }
 upstreams: { app: { servers: ["a:1"] } }
+defaults: { headers: { request: { set: { X-A: "${match:a}" } } } }
 routes:
+  - { match: { path: /d }, upstream: app, headers: { request: { add: { X-A: "${match:1}" } } } }
+  - { match: { path: "~ ^/(?<id>.)" }, upstream: app, headers: { request: { set: { X-A: "${match:ids}" } } } }
   - { match: { path: /a }, redirect: "https://${host}.evil.example/" }
   - { match: { path: /b }, redirect: { match: "^/(b)", to: "/$2" } }
   - { match: { path: /c }, upstream: app, rewrite: { path: [ { match: "^/c", to: "https://x/" } ] } }
 """)
     done = run("check", "-c", str(path))
     assert done.returncode != 0
-    for text in (":5:38: error: after `${host}` comes a port or a path",
-                 ":6:38: error: the pattern of `match` has no group for `$2`",
-                 ":7:52: error: `to: https://x/`: it is a path and, after a `?`, a query"):
+    no_pattern = "needs a `match.path` that is an expression"
+    for text in (f"`headers`: `${{match:a}}` {no_pattern}",
+                 f":6:5: error: `headers`: `${{match:a}}` {no_pattern}",
+                 ":7:5: error: `headers`: the expression of `match.path` has no group for",
+                 ":8:38: error: after `${host}` comes a port or a path",
+                 ":9:38: error: the pattern of `match` has no group for `$2`",
+                 ":10:52: error: `to: https://x/`: it is a path and, after a `?`, a query"):
         assert text in done.stderr, done.stderr

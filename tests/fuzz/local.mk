@@ -14,6 +14,7 @@ FUZZ_TARGETS += h2_client
 FUZZ_TARGETS += h2_server
 FUZZ_TARGETS += accept_encoding
 FUZZ_TARGETS += uri
+FUZZ_TARGETS += target
 FUZZ_TARGETS += yaml
 FUZZ_TARGETS += proxy_protocol
 FUZZ_TARGETS += dns_srv

@@ -44,6 +44,10 @@ static void groups_are_parts_of_the_text(void **state)
     assert_int_equal(pattern_group_count(code), 3);
     assert_int_equal(pattern_group(code, S("id")), 3);
     assert_int_equal(pattern_group(code, S("else")), 0);
+    assert_int_equal(pattern_group(code, S("2")), 2);
+    assert_int_equal(pattern_group(code, S("4")), 0);
+    assert_int_equal(pattern_group(code, S("0")), 0);
+    assert_int_equal(pattern_group(code, S("")), 0);
     assert_true(pattern_matches(code, text, &b->m));
     pattern_captures(code, &b->m, text, captures);
     assert_true(slice_eq(captures[0], text));
