@@ -130,12 +130,25 @@ const struct conf_type conf_authority = {
     .write = conf_write_text,
 };
 
+/* As requests' hosts are: exchange_host() is in lower case. */
+static bool store_lower(struct conf_parser *p, struct slice text, void *field)
+{
+    char        *copy = arena_alloc(p->arena, text.len + 1);
+    struct slice host = { copy, text.len };
+    for (size_t i = 0; i < text.len; i++)
+        copy[i] =
+            text.data[i] >= 'A' && text.data[i] <= 'Z' ? (char)(text.data[i] + 32) : text.data[i];
+    copy[text.len] = '\0';
+    memcpy(field, &host, sizeof(host));
+    return true;
+}
+
 static bool read_host_name(struct conf_parser *p, const struct conf_row *row, struct slice text,
                            void *field, struct error *e)
 {
     (void)row;
     (void)e;
-    return value_is_host_name(text) && conf_store_text(p, text, field);
+    return value_is_host_name(text) && store_lower(p, text, field);
 }
 
 const struct conf_type conf_host_name = {
@@ -151,14 +164,6 @@ static bool has_upper_bytes(struct slice text)
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.data[i] >= 0x80) return true;
     return false;
-}
-
-static void lower_in_place(struct slice text, char *to)
-{
-    for (size_t i = 0; i < text.len; i++)
-        to[i] =
-            text.data[i] >= 'A' && text.data[i] <= 'Z' ? (char)(text.data[i] + 32) : text.data[i];
-    to[text.len] = '\0';
 }
 
 static const char *host_fault(struct slice text)
@@ -179,11 +184,7 @@ static bool read_host(struct conf_parser *p, const struct conf_row *row, struct 
 {
     const char *fault = host_fault(text);
     if (fault) return refused(p, e, text, row->type->expected, fault);
-    char *copy = arena_alloc(p->arena, text.len + 1);
-    lower_in_place(text, copy);
-    struct slice host = { copy, text.len };
-    memcpy(field, &host, sizeof(host));
-    return true;
+    return store_lower(p, text, field);
 }
 
 const struct conf_type conf_host = {

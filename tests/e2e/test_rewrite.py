@@ -213,7 +213,7 @@ def test_canonical_hosts_and_slashes(gate):
 def test_a_canonical_host_is_served():
     config = """
         listeners: { http: { address: "127.0.0.1:0" } }
-        defaults: { canonical_host: shop.example, trailing_slash: add }
+        defaults: { canonical_host: Shop.Example, trailing_slash: add }
         routes: [ { respond: { body: here } } ]
         """
     with Gate(config) as gate:
