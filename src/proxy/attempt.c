@@ -81,6 +81,16 @@ static struct attempt *of_stream(struct http_stream *s)
     return s->owner;
 }
 
+/* What was held of the body is let go of once all of it left and it cannot be sent again: a
+ * response may go on for long. */
+static void let_go_of_body(const struct attempt *a)
+{
+    struct exchange *x = a->x;
+    if (!a->stream || a->stream->unsent_bytes || (x->is_held_whole && !a->has_response)) return;
+    x->is_held_whole = false;
+    buffer_reset(&x->held);
+}
+
 static void begin_tunnel(struct attempt *a, struct http_head *head)
 {
     a->has_response = true;
@@ -122,6 +132,7 @@ static void on_head(struct http_stream *s, struct http_head *head)
         return;
     }
     a->has_response = true;
+    let_go_of_body(a);
     affinity_respond(x, head);
     exchange_respond(x, head);
 }
@@ -195,6 +206,7 @@ static void on_sent(struct http_stream *s, size_t sent_bytes)
 {
     struct attempt *a = of_stream(s);
     a->sent_bytes += sent_bytes;
+    let_go_of_body(a);
     exchange_sent_on(a->x, a->sent_bytes);
 }
 

@@ -387,7 +387,7 @@ static void hold(struct exchange *x, struct slice data)
 {
     struct attempt *a = x->attempt;
     bool            is_sent = a && a->stream;
-    if (!x->is_held_whole && is_sent) return;
+    if (!x->is_held_whole) return;
     if (is_sent && !attempt_may_repeat(a)) {
         x->is_held_whole = false;
         return;

@@ -3,8 +3,9 @@
 slow clients are cut by the usual deadlines; nothing is sent twice or lost."""
 import pytest
 
-from h2peer import H2Client
+from h2peer import H2Client, H2Origin
 from harness import Gate, Nobody, Origin, read_head, read_message, until
+from test_bodies import growth
 
 CONFIG = """
     listeners: { http: { address: "127.0.0.1:0", http2: on } }
@@ -117,3 +118,39 @@ def test_what_was_held_goes_to_another_replica():
     with Origin() as o, Nobody() as gone, gate_for(o, f", '{gone.address}'") as gate:
         for _ in range(8):
             assert gate.request("/", method="POST", body=b"x" * 60000).json["body"] == 60000
+
+
+@pytest.mark.parametrize("by_h2", [False, True])
+def test_what_was_held_is_let_go_of_with_the_response(by_h2):
+    """Memory is for requests that are sending, not for all the time that their answers take."""
+    size, peers = 1 << 20, []
+
+    def serve(peer, o):
+        while True:
+            request = o.read(peer)
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+            if request.body:
+                assert peer.is_closed()
+                return
+            peer.send("k")
+
+    def serve_h2(stream):
+        body = stream.read()
+        stream.head([(":status", "200")])
+        stream.send(b"o", end=not body)
+
+    def upload():
+        for _ in range(20):
+            peers.append(gate.connect())
+            peers[-1].send(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+            peers[-1].send(b"x" * size)
+            assert read_head(peers[-1]).status == 200
+    route = ", buffer_request: 1MiB, max_body: 10MiB"
+    with (H2Origin(serve_h2) if by_h2 else Origin(serve)) as o:
+        config = CONFIG.replace("servers: [{servers}]", "servers: [{servers}]{more}")
+        with Gate(config, servers=f"'{o.address}'", route=route,
+                  more=", protocol: h2" if by_h2 else "") as gate:
+            grown, sanitized = growth(gate, upload)
+            assert sanitized or grown < 8 << 20
+            for peer in peers:
+                peer.reset()
