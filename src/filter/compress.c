@@ -137,14 +137,6 @@ static bool is_listed(const struct compress_config *config, struct slice type)
     return false;
 }
 
-/* Does it speak for its bytes? */
-static bool has_digest(const struct http_fields *f)
-{
-    return http_fields_find_named(f, S("Content-Digest")) ||
-           http_fields_find_named(f, S("Repr-Digest")) || http_fields_find_named(f, S("Digest")) ||
-           http_fields_find_named(f, S("Content-MD5"));
-}
-
 /* Might another client have got it otherwise? */
 static bool may_be_coded(const struct compress_config *config, const struct http_head *head)
 {
@@ -160,7 +152,7 @@ static bool may_be_coded(const struct compress_config *config, const struct http
         return false;
     return !http_fields_find(f, FIELD_CONTENT_ENCODING) &&
            !has_token(f, FIELD_CACHE_CONTROL, S("no-transform")) &&
-           !http_fields_find_named(f, S("Content-Range")) && !has_digest(f);
+           !http_fields_find_named(f, S("Content-Range")) && !http_fields_have_digest(f);
 }
 
 /* ---- the choice ---- */

@@ -318,6 +318,23 @@ const struct http_field *http_fields_find_named(const struct http_fields *f, str
     return NULL;
 }
 
+static const struct slice digests[] = { SLICE("Content-Digest"), SLICE("Repr-Digest"),
+                                        SLICE("Digest"), SLICE("Content-MD5") };
+
+enum { DIGEST_COUNT = sizeof(digests) / sizeof(digests[0]) };
+
+bool http_fields_have_digest(const struct http_fields *f)
+{
+    for (size_t i = 0; i < DIGEST_COUNT; i++)
+        if (http_fields_find_named(f, digests[i])) return true;
+    return false;
+}
+
+void http_fields_drop_digests(struct http_fields *f)
+{
+    for (size_t i = 0; i < DIGEST_COUNT; i++) http_fields_drop_named(f, FIELD_OTHER, digests[i]);
+}
+
 struct slice http_fields_value(const struct http_fields *f, enum http_field_id id)
 {
     const struct http_field *field = http_fields_find(f, id);

@@ -149,6 +149,9 @@ void http_fields_drop_named(struct http_fields *f, enum http_field_id id, struct
 /* The first one that is not dropped, or NULL. */
 const struct http_field *http_fields_find(const struct http_fields *f, enum http_field_id id);
 const struct http_field *http_fields_find_named(const struct http_fields *f, struct slice name);
+/* What speaks for the bytes of a body (RFC 9530, and before it). */
+bool http_fields_have_digest(const struct http_fields *f);
+void http_fields_drop_digests(struct http_fields *f);
 /* Its value, or an empty slice. */
 struct slice http_fields_value(const struct http_fields *f, enum http_field_id id);
 

@@ -154,9 +154,9 @@ static bool has_no_body(const struct exchange *x, int64_t body_bytes)
            (x->request && x->request->method == HTTP_HEAD);
 }
 
-void exchange_respond_end(struct exchange *x, const struct http_fields *trailers)
+void exchange_respond_end(struct exchange *x, struct http_fields *trailers)
 {
-    if (x->transform) transform_finish(x);
+    if (x->transform) transform_finish(x, trailers);
     if (!has_no_body(x, x->response_body_bytes)) http_stream_send_end(x->stream, trailers);
     x->response_ended = true;
     finish_if_sent(x);

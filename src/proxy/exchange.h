@@ -146,7 +146,7 @@ void exchange_free_ended(struct worker *w);
 /* ---- for attempt.c ---- */
 void exchange_respond(struct exchange *x, struct http_head *head);
 void exchange_respond_body(struct exchange *x, struct slice data);
-void exchange_respond_end(struct exchange *x, const struct http_fields *trailers);
+void exchange_respond_end(struct exchange *x, struct http_fields *trailers);
 /* The replica switched protocols: so does the client, and bytes go both ways. */
 void exchange_switch(struct exchange *x, struct http_head *head);
 /* Both sides of the tunnel have ended, and got everything? */

@@ -64,9 +64,10 @@ void transform_feed(struct exchange *x, struct slice data)
     if (x->attempt) attempt_consumed(x->attempt, transform_consume(x));
 }
 
-void transform_finish(struct exchange *x)
+void transform_finish(struct exchange *x, struct http_fields *trailers)
 {
     struct transform *t = x->transform;
+    if (trailers) http_fields_drop_digests(trailers); /* of bytes that nobody gets */
     job_cancel(&t->flush);
     t->run(x, t->state, slice_make("", 0), TRANSFORM_FINISH);
 }

@@ -13,7 +13,7 @@
 /* A piece of the body. */
 void transform_feed(struct exchange *x, struct slice data);
 /* The body is complete: what the transform still has goes out. */
-void transform_finish(struct exchange *x);
+void transform_finish(struct exchange *x, struct http_fields *trailers);
 /* The exchange ends: nothing more is asked of it. */
 void transform_stop(struct exchange *x);
 /* The client has taken something: how much of the body that is. */

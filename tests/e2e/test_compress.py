@@ -224,6 +224,23 @@ def test_left_alone(origin, fields, has_vary):
             assert (got.get("vary") is not None) == has_vary
 
 
+@pytest.mark.parametrize("accept, names", [
+    ("gzip", ["X-A"]), ("identity", ["Content-Digest", "X-A"]),
+])
+def test_digests_in_trailers(accept, names):
+    """They come when it is too late to leave the body alone, and are not of its bytes any more."""
+    def serve(peer, o):
+        while True:
+            o.read(peer)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked"
+                      b"\r\n\r\n%x\r\n%s\r\n0\r\nContent-Digest: sha-256=:AA==:\r\nX-A: b\r\n\r\n"
+                      % (len(TEXT), TEXT))
+    with Origin(serve) as o, Gate(PLAIN, origin=o.address) as gate:
+        answer = gate.raw("GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers\r\n"
+                          f"Accept-Encoding: {accept}\r\n\r\n")
+        assert [name for name, _ in answer.trailers] == names
+
+
 @pytest.mark.parametrize("status, body", [(206, TEXT[:2000]), (416, b""), (205, b""), (200, b"")])
 def test_ranges_and_nothing(gate, origin, status, body):
     origin.of["/x"] = reply(status, body, Content_Type="text/plain", ETag='"abc"',
