@@ -10,10 +10,15 @@
 static const char days[] = "SunMonTueWedThuFriSat";
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
+/* Of the years 1 and 9999. */
+static const int64_t first_second = -62135596800, last_second = 253402300799;
+
 void http_date_write(char to[HTTP_DATE_BYTES], int64_t seconds)
 {
     char      text[64];
-    time_t    second = (time_t)seconds;
+    time_t    second = (time_t)(seconds < first_second  ? first_second
+                                : seconds > last_second ? last_second
+                                                        : seconds);
     struct tm t;
     gmtime_r(&second, &t);
     snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * t.tm_wday,

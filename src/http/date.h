@@ -11,7 +11,8 @@
 
 enum { HTTP_DATE_BYTES = 29 };
 
-/* IMF-fixdate; no NUL. For the years 1970 to 9999. */
+/* IMF-fixdate; no NUL. What is before the year 1 or after 9999 (files may say so) is their first or
+ * last second. */
 void http_date_write(char to[HTTP_DATE_BYTES], int64_t seconds);
 /* Any of the three forms. False: it is none. */
 bool http_date_read(struct slice text, int64_t *seconds);

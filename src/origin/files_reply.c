@@ -262,7 +262,7 @@ void files_reply(struct exchange *x, const struct files *f, struct open_file *pl
     int64_t                now_s = exchange_clock(x)->wall_us / 1000000;
     struct http_validators v = { .etag = slice_make(file->etag, file->etag_bytes),
                                  .modified_s = file->modified_s,
-                                 .is_date_weak = file->modified_s + 1 >= now_s };
+                                 .is_date_weak = file->modified_s >= now_s - 1 };
     enum http_condition    c = http_judge_conditions(&exchange_request(x)->fields, &v);
     dress(f, plain);
     if (c == CONDITION_FAILED) {

@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -188,6 +189,24 @@ def test_a_file_of_the_future_is_not_said_to_be(site):
     os.utime(root / "future.txt", (4102444800, 4102444800))
     got = get(gate, "/future.txt")
     assert got.get("last-modified") == got.get("date")
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="a file system that takes any time")
+def test_times_that_are_no_date(cert):
+    """What a file's time may be, by an archive that was unpacked, harms nobody."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        root = pathlib.Path(name)
+        for seconds in ((1 << 63) - 1, 1 << 60, -1, -(1 << 60)):
+            (root / str(seconds)).write_text("x")
+            subprocess.run(["touch", "-d", f"@{seconds}", root / str(seconds)], check=True)
+        with Gate(SITE, cert=cert[0], key=cert[1], root=root) as gate:
+            worker = gate.worker_pid
+            for path in root.iterdir():
+                got = get(gate, f"/{path.name}", If_Range="Sun, 06 Nov 1994 08:49:37 GMT", Range="bytes=0-0")
+                assert (got.status, got.body) == (200, b"x")
+                assert email.utils.parsedate_to_datetime(got.get("last-modified"))
+            assert b"31 Dec 9999" in get(gate, "/", "app").body
+            assert gate.worker_pid == worker
 
 
 def test_cache_control_and_expires_by_pattern(site):

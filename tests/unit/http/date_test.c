@@ -59,11 +59,33 @@ static void what_is_written_is_read(void **state)
     }
 }
 
+/* A file system may say anything of a file, and so may whoever puts one there. */
+static void times_without_a_date_get_the_next_one(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t     seconds;
+        const char *text;
+    } rows[] = {
+        { -1, "Wed, 31 Dec 1969 23:59:59 GMT" },
+        { -62135596801, "Mon, 01 Jan 0001 00:00:00 GMT" },
+        { INT64_MIN, "Mon, 01 Jan 0001 00:00:00 GMT" },
+        { 253402300800, "Fri, 31 Dec 9999 23:59:59 GMT" },
+        { INT64_MAX, "Fri, 31 Dec 9999 23:59:59 GMT" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[HTTP_DATE_BYTES];
+        http_date_write(text, rows[i].seconds);
+        assert_memory_equal(text, rows[i].text, HTTP_DATE_BYTES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates_are_read),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(times_without_a_date_get_the_next_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
