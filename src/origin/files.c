@@ -116,19 +116,18 @@ static void refuse_method(struct exchange *x)
     exchange_reply_status_with(x, 405, "files_method", &allow);
 }
 
-/* To the same with a slash, so that relative links work. It begins with one slash: with two
- * it would name another host. */
+/* To the same with a slash, so that links relative to it work. It is said relative to what was
+ * asked for: that a rewriting, here or at a proxy before us, took away from the path stays there,
+ * and no path, "//host" neither, names another host. */
 static void redirect_to_folder(struct exchange *x)
 {
     const struct http_head *request = exchange_request(x);
     struct arena           *a = exchange_arena(x);
     struct http_head       *head = arena_zalloc(a, sizeof(*head));
-    struct slice            path = request->path;
-    while (path.len && path.data[0] == '/') path = slice_from(path, 1);
     head->status = 301;
     http_fields_set(&head->fields, a, FIELD_LOCATION,
-                    arena_printf(a, "/%.*s/%s%.*s", SLICE_ARG(path), request->has_query ? "?" : "",
-                                 SLICE_ARG(request->query)));
+                    arena_printf(a, "./%.*s/%s%.*s", SLICE_ARG(files_path_name(request->path)),
+                                 request->has_query ? "?" : "", SLICE_ARG(request->query)));
     exchange_reply(x, head, slice_make("", 0), "files_folder");
 }
 

@@ -43,3 +43,10 @@ bool files_path_read(struct slice path, struct arena *a, struct files_path *to)
     to->text = slice_make(begin, (size_t)(at - begin));
     return true;
 }
+
+struct slice files_path_name(struct slice path)
+{
+    size_t at = path.len;
+    while (at && path.data[at - 1] != '/') at--;
+    return slice_from(path, at);
+}

@@ -15,3 +15,5 @@ struct files_path {
  * it names nothing that is served: a segment with a slash or NUL in it, or that begins with a dot,
  * but for `.well-known` at the top. */
 bool files_path_read(struct slice path, struct arena *a, struct files_path *to);
+/* What follows the last slash. */
+struct slice files_path_name(struct slice path);

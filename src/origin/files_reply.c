@@ -10,21 +10,15 @@
 #include "http/date.h"
 #include "http/range.h"
 #include "origin/files.h"
+#include "origin/files_path.h"
 
 /* ---- what is said of a file ---- */
-
-static struct slice name_of(struct slice path)
-{
-    size_t at = path.len;
-    while (at && path.data[at - 1] != '/') at--;
-    return slice_from(path, at);
-}
 
 /* `path` begins with a slash. */
 static bool fits(struct slice pattern, struct slice path)
 {
     bool is_whole = slice_find(pattern, '/') < pattern.len;
-    return glob_matches(pattern, is_whole ? path : name_of(path));
+    return glob_matches(pattern, is_whole ? path : files_path_name(path));
 }
 
 static struct slice find_cache_control(const struct files_settings *s, struct slice path)

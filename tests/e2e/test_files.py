@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from urllib.parse import urljoin
 
 import pytest
 
@@ -35,6 +36,8 @@ routes:
       precompressed: [br, gzip]
       listing: true
   - { match: { host: slash }, files: "{root}", allow_encoded_slash: true }
+  - { match: { host: strip }, files: "{root}", rewrite: { strip_prefix: /static } }
+  - { match: { host: add }, files: "{root}", rewrite: { add_prefix: /deep } }
   - { match: { host: few }, files: { root: "{root}", open_files: 3 } }
   - { match: { host: zip }, files: "{root}", compress: { codings: gzip, types: ["text/*", application/octet-stream] } }
   - { match: { host: short }, files: "{root}", timeouts: { write_idle: 1s } }
@@ -116,12 +119,20 @@ def test_nothing_else_is(site, target, host):
         assert got.status in (400, 404)
 
 
-def test_a_folder_gets_its_slash(site):
-    gate, _ = site
-    for target, location in (("/sub", "/sub/"), ("/sub?a=b&c", "/sub/?a=b&c"), ("/sub?", "/sub/?"),
-                             ("//sub", "/sub/"), ("/./empty", "/empty/")):
-        got = get(gate, target)
-        assert (got.status, got.get("location")) == (301, location)
+@pytest.mark.parametrize("host,target,location", [
+    ("plain", "/sub", "/sub/"), ("plain", "/sub?a=b&c", "/sub/?a=b&c"), ("plain", "/./empty", "/empty/"),
+    ("plain", "//sub", "/sub/"), ("plain", "///sub", "/sub/"), ("plain", "/x/..//sub", "/sub/"),
+    ("plain", "/a:b", "/a:b/"), ("strip", "/static/sub?a", "/static/sub/?a"),
+    ("strip", "/static/deep/er", "/static/deep/er/"), ("add", "/er", "/er/")])
+def test_a_folder_gets_its_slash(site, host, target, location):
+    """As the client names it, and at the host that it asked."""
+    gate, root = site
+    for name in ("a:b", "deep/er"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    got = get(gate, target, host)
+    there = urljoin("http://host" + target, got.get("location"))
+    assert (got.status, there) == (301, "http://host" + location)
+    assert not got.get("location").startswith("//")
 
 
 def test_fallback_is_for_what_is_missing(site):
@@ -411,10 +422,20 @@ def test_a_slow_client_gets_it_all_and_a_stalled_one_does_not(site):
         assert (line["status"], line["reason"]) == (200, "write_timeout")
 
 
+def kept(gate, name):
+    """How many files of that name the worker has open."""
+    links = []
+    for fd in pathlib.Path(f"/proc/{gate.worker_pid}/fd").iterdir():
+        try:
+            links.append(os.readlink(fd))
+        except OSError:
+            pass
+    return sum(name in link for link in links)
+
+
 def test_clients_that_leave(site):
     """By FIN and by reset, amid a file; its descriptors go, and nobody else notices."""
     gate, _ = site
-    fds = pathlib.Path(f"/proc/{gate.worker_pid}/fd")
     for listener, tls in (("http", None), ("https", insecure())):
         for leave in ("close", "reset"):
             c = gate.connect(listener, tls=tls)
@@ -428,10 +449,7 @@ def test_clients_that_leave(site):
         assert c.request("/a.txt", authority="plain").status == 200
     assert get(gate, "/a.txt").status == 200
     until(lambda: gate.metric("wharfgate_connections_active", listener="http") <= 1, "their end")
-
-    def open_files():
-        return sum(1 for fd in fds.iterdir() if os.readlink(fd).endswith("huge.bin"))
-    until(lambda: open_files() == 0, "closed files", PATIENCE + 15)
+    until(lambda: kept(gate, "huge.bin") == 0, "closed files", PATIENCE + 15)
 
 
 # ---- files that change ----
@@ -610,23 +628,13 @@ def test_files_that_are_kept_open_are_few(site):
     folder.mkdir()
     for i in range(300):
         (folder / f"{i}.txt").write_text(str(i))
-    fds = pathlib.Path(f"/proc/{gate.worker_pid}/fd")
-
-    def kept(name):
-        links = []
-        for fd in fds.iterdir():
-            try:
-                links.append(os.readlink(fd))
-            except OSError:
-                pass
-        return sum(name in link for link in links)
     with gate.connect() as c:
         for host, most in (("few", 3), ("plain", 200)):
             for i in range(300):
                 c.send(f"GET /many/{i}.txt HTTP/1.1\r\nHost: {host}\r\n\r\n")
                 assert read_message(c).body == str(i).encode()
-            assert kept("/many/") <= most + 3
-    until(lambda: kept("/many/") == 0, "closed files", PATIENCE + 15)
+            assert kept(gate, "/many/") <= most + 3
+    until(lambda: kept(gate, "/many/") == 0, "closed files", PATIENCE + 15)
 
 
 # ---- what the system refuses ----
