@@ -525,7 +525,7 @@ static void go_on_streaming(struct exchange *x)
         break_off(x, file_short);
     else if (x->response_ended)
         finish_if_sent(x);
-    else
+    else if (!x->downstream->conn.is_write_dead) /* what is written to that one is dropped */
         reply_stream_pump(x);
 }
 

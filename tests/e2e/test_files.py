@@ -452,6 +452,21 @@ def test_clients_that_leave(site):
     until(lambda: kept(gate, "huge.bin") == 0, "closed files", PATIENCE + 15)
 
 
+@pytest.mark.parametrize("listener", ["http", "https"])
+def test_what_nobody_took_is_not_logged_as_sent(site, listener):
+    """A client that resets amid a file of 4 GiB had a few MiB in its sockets at most."""
+    gate, _ = site
+    for leave in ("close", "reset"):
+        c = gate.connect(listener, tls=insecure() if listener == "https" else None)
+        c.send(f"GET /huge.bin?{listener}-{leave} HTTP/1.1\r\nHost: plain\r\n\r\n")
+        c.recv(1000)
+        getattr(c, leave)()
+        line = until(lambda leave=leave: [r for r in gate.access_lines() if f"?{listener}-{leave}" in r.get("path", "")],
+                     "the line")[0]
+        assert (line["status"], line["reason"]) == (200, "client_closed")
+        assert 0 < line["response_bytes"] < 16 << 20
+
+
 # ---- files that change ----
 
 @pytest.fixture
