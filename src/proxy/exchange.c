@@ -526,7 +526,7 @@ static void go_on_streaming(struct exchange *x)
     else if (x->response_ended)
         finish_if_sent(x);
     else if (!x->downstream->conn.is_write_dead) /* what is written to that one is dropped */
-        reply_stream_pump(x);
+        reply_stream_queue(x);
 }
 
 static void on_sent(struct http_stream *s, size_t sent_bytes)

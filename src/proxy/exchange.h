@@ -172,6 +172,8 @@ void exchange_send_local(struct exchange *x, struct http_head *head, struct slic
 /* ---- reply_stream.c ---- */
 /* Gives the client what there is room for; the response may have ended then. */
 void reply_stream_pump(struct exchange *x);
+/* The same, after others had their turn. */
+void reply_stream_queue(struct exchange *x);
 /* Did a file end before what was said of it? Then the response cannot be completed. */
 bool reply_stream_is_short(const struct exchange *x);
 void reply_stream_stop(struct exchange *x);

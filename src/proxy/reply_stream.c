@@ -8,8 +8,9 @@
 
 enum {
     UNSENT_BYTES = 64 * 1024, /* as much, and the source is not asked */
-    /* Given of a file at once: a client that takes everything lets others have their turn. */
-    RANGE_BYTES = 1024 * 1024,
+    /* Given of a file at once: a client that takes everything gets so much for each round of the
+     * loop's jobs, some MiB a turn, and others have theirs. */
+    RANGE_BYTES = 256 * 1024,
     /* Given to a transform at once, which may make next to nothing of it. */
     FED_BYTES = 128 * 1024,
     READ_BYTES = 16 * 1024, /* a large block of the loop */
@@ -27,6 +28,11 @@ void exchange_reply_stream(struct exchange *x, struct http_head *head, reply_sou
     x->reply_stream = (struct reply_stream){ .next = next, .source = source };
     job_init(&x->reply_stream.job, go_on);
     exchange_send_local(x, head, slice_make("", 0));
+}
+
+void reply_stream_queue(struct exchange *x)
+{
+    job_queue(x->worker->loop, &x->reply_stream.job);
 }
 
 void reply_stream_stop(struct exchange *x)
@@ -73,7 +79,7 @@ void reply_stream_pump(struct exchange *x)
     size_t               fed_bytes = 0;
     while (x->stream->unsent_bytes < UNSENT_BYTES && !reply_stream_is_short(x)) {
         if (fed_bytes >= FED_BYTES) {
-            job_queue(x->worker->loop, &s->job);
+            reply_stream_queue(x);
             return;
         }
         if (s->piece.range.bytes) {

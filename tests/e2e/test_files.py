@@ -433,6 +433,37 @@ def kept(gate, name):
     return sum(name in link for link in links)
 
 
+def test_a_fast_client_lets_others_have_their_turn(site):
+    """Few bytes go to those who take all at once between a small request and its answer. Counted, not
+    timed: six readers drop what comes where the kernel has it."""
+    gate, root = site
+    with open(root / "vast.bin", "wb") as f:
+        f.truncate(1 << 40)
+    counts, stop = [0] * 6, threading.Event()
+
+    def take(i):
+        with gate.connect() as c:
+            c.send("GET /vast.bin HTTP/1.1\r\nHost: plain\r\n\r\n")
+            while not stop.is_set():
+                got = len(c.sock.recv(1 << 22, socket.MSG_TRUNC))
+                counts[i] += got
+                if not got:
+                    return
+    threads = [threading.Thread(target=take, args=(i,)) for i in range(6)]
+    for t in threads:
+        t.start()
+    until(lambda: all(c > 1 << 20 for c in counts), "fast clients")
+    between = []
+    for _ in range(11):
+        before = sum(counts)
+        assert get(gate, "/a.txt").status == 200
+        between.append(sum(counts) - before)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert sorted(between)[5] < 48 << 20, between
+
+
 def test_clients_that_leave(site):
     """By FIN and by reset, amid a file; its descriptors go, and nobody else notices."""
     gate, _ = site
