@@ -30,8 +30,9 @@ struct files *files_new(struct arena *a, const struct files_settings *s,
         enum http_coding coding = http_coding_lookup(s->precompressed.items[i]);
         if (coding != CODING_COUNT) f->rules.codings[f->rules.coding_count++] = coding; /* or off */
     }
-    if (s->fallback.len && !files_path_read(s->fallback, a, &fallback)) {
-        error_set(e, "`fallback` names nothing that is served");
+    if (s->fallback.len && (!files_path_read(s->fallback, a, &fallback) || fallback.is_folder)) {
+        error_set(e, fallback.is_folder ? "`fallback` is a file, not a folder"
+                                        : "`fallback` names nothing that is served");
         return NULL;
     }
     f->fallback = fallback.text;

@@ -24,6 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("WHARFGATE", str(ROOT / "build" / "wharfgate"))
 # Sanitizers make everything slower; bounds of waiting grow with it.
 PATIENCE = float(os.environ.get("WHARFGATE_TEST_PATIENCE", "10"))
+# Memory is not the gate's alone then, nor are addresses.
+IS_SANITIZED = "WHARFGATE_SANITIZER" in os.environ
 
 
 def until(condition, what="condition", seconds=None):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import Gate, Origin, read_head, read_message, reply
+from harness import IS_SANITIZED, Gate, Origin, read_head, read_message, reply
 
 CONFIG = """
 listeners:
@@ -25,11 +25,6 @@ def resident(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
-
-
-def is_sanitized(pid):
-    return "asan" in pathlib.Path(f"/proc/{pid}/maps").read_text() or \
-        "tsan" in pathlib.Path(f"/proc/{pid}/maps").read_text()
 
 
 @pytest.fixture
@@ -54,7 +49,7 @@ def growth(gate, run):
     finally:
         done.set()
         watcher.join()
-    return peak[0] - before, is_sanitized(pid)
+    return peak[0] - before, IS_SANITIZED
 
 
 def test_download_of_a_gibibyte_by_a_slow_client(size):

@@ -721,6 +721,14 @@ def test_unreadable_files_are_forbidden(public):
         Gate(OPEN, root=public / "closed", page=public / "404.html")
 
 
+@pytest.mark.parametrize("fallback, told", [("/", "is a file, not a folder"), ("/sub/", "is a file, not a folder"),
+                                            ("/.env", "names nothing that is served")])
+def test_a_fallback_that_is_none_is_a_mistake(public, fallback, told):
+    config = OPEN.replace("/fallback.html", fallback).replace("error_pages: { 404: \"{page}\" }", "")
+    with pytest.raises(AssertionError, match=f"`fallback` {told}"):
+        Gate(config, root=public)
+
+
 def test_without_descriptors_it_is_503_and_said_once(own):
     gate, root = own
     for i in range(5):

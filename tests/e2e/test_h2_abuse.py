@@ -14,7 +14,7 @@ import pytest
 from h2peer import (CONTINUATION, DATA, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW_SIZE, PADDED,
                     PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
                     H2Client, H2Load, frame, h2, integer, literal, read_body, settings_payload)
-from harness import PATIENCE, Gate, Load, Origin, Peer, read_head, reply, until
+from harness import IS_SANITIZED, PATIENCE, Gate, Load, Origin, Peer, read_head, reply, until
 
 CONFIG = """
 listeners:
@@ -29,7 +29,6 @@ limits: { header_bytes: 16KiB }
 BOUND = 20000  # frames until a flood is over
 # A sanitizer would keep what has been freed.
 FORGETFUL = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
-IS_SANITIZED = "WHARFGATE_SANITIZER" in os.environ  # its memory is not the gate's alone
 COUNTER = "wharfgate_connections_abusive_total"
 
 

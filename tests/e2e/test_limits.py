@@ -2,7 +2,6 @@
 """Rate limits of one gateway: who shares a bucket, what several rules do together, who waits and
 for how long, what the answers and the log say. A rate of 1/h means: never again in this test."""
 import collections
-import os
 import re
 import resource
 import signal
@@ -14,7 +13,7 @@ import pytest
 
 from certs import Authority, client
 from h2peer import h2
-from harness import PATIENCE, Gate, Origin, read_head, read_message, reply, run, until
+from harness import IS_SANITIZED, PATIENCE, Gate, Origin, read_head, read_message, reply, run, until
 from test_h2_lifetimes import at_once
 
 KEYS = """
@@ -696,7 +695,7 @@ def test_little_memory_forgets_and_says_so():
 
 
 # Sanitizers take terabytes of addresses: there is nothing to bound.
-HUGE_MEMORY = [] if os.environ.get("WHARFGATE_SANITIZER") else [("local", 64), ("redis", 8)]
+HUGE_MEMORY = [] if IS_SANITIZED else [("local", 64), ("redis", 8)]
 
 
 def test_memory_that_cannot_be_had_is_a_mistake_of_the_file():

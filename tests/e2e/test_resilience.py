@@ -12,7 +12,6 @@ import collections
 import dataclasses
 import itertools
 import json
-import os
 import random
 import textwrap
 import time
@@ -22,9 +21,9 @@ import pytest
 import badorigin as bad
 from badorigin import BadOrigin, Ledger, Session, filler
 from h2peer import Gone, h2
-from harness import PATIENCE, Gate, until
+from harness import IS_SANITIZED, PATIENCE, Gate, until
 
-SLOWER = 5 if "WHARFGATE_SANITIZER" in os.environ else 1
+SLOWER = 5 if IS_SANITIZED else 1
 METHODS = ["GET"] * 4 + ["HEAD", "PUT", "PUT", "DELETE"] + ["POST"] * 2
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
 TOTALS = collections.Counter()

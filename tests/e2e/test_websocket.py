@@ -14,9 +14,9 @@ import pytest
 import websockets
 
 import certs
-from harness import (PATIENCE, Gate, Nobody, Origin, insecure, read_head, read_message, reply,
+from harness import (IS_SANITIZED, PATIENCE, Gate, Nobody, Origin, insecure, read_head, read_message, reply,
                      until)
-from test_bodies import is_sanitized, resident
+from test_bodies import resident
 from test_stopping import is_refused
 from wsserver import WebSocketServer
 
@@ -580,7 +580,7 @@ def test_back_pressure(gate, replica):
     before, sent, wrong = resident(gate.worker_pid), [0, 0], []
 
     def is_bounded():
-        return is_sanitized(gate.worker_pid) or resident(gate.worker_pid) - before < 4 << 20
+        return IS_SANITIZED or resident(gate.worker_pid) - before < 4 << 20
 
     def push(end, i):
         for _ in range(count):
