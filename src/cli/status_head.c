@@ -88,6 +88,29 @@ static void put_docker(struct buffer *to, const json_t *root, double now, bool h
     put_remark(to, has_color, STYLE_BAD, &text);
 }
 
+/* That it is on, and by what: that is what turns it off again. */
+static void put_maintenance(struct buffer *to, const json_t *maintenance, bool has_color)
+{
+    struct buffer text = BUFFER_INIT;
+    const char   *separator = ": ";
+    size_t        i;
+    json_t       *file;
+    if (!status_is(maintenance, "on")) return;
+    buffer_puts(&text, "maintenance is on");
+    if (status_is(maintenance, "asked")) {
+        buffer_printf(&text, "%sby command", separator);
+        separator = ", ";
+    }
+    json_array_foreach (json_object_get(maintenance, "files"), i, file) {
+        if (!status_is(file, "exists")) continue;
+        buffer_puts(&text, separator);
+        cells_put(&text, status_text(file, "path"));
+        buffer_puts(&text, " is there");
+        separator = ", ";
+    }
+    put_remark(to, has_color, STYLE_WARNING, &text);
+}
+
 void status_put_head(struct buffer *to, const json_t *root, double now, bool has_color)
 {
     struct buffer text = BUFFER_INIT;
@@ -102,10 +125,7 @@ void status_put_head(struct buffer *to, const json_t *root, double now, bool has
         buffer_printf(&text, "worker crashes: %.0f", crashes);
         put_remark(to, has_color, STYLE_BAD, &text);
     }
-    if (status_is(json_object_get(root, "maintenance"), "on")) {
-        buffer_puts(&text, "maintenance is on");
-        put_remark(to, has_color, STYLE_WARNING, &text);
-    }
+    put_maintenance(to, json_object_get(root, "maintenance"), has_color);
     if (status_is(root, "stopping")) {
         buffer_puts(&text, "stopping");
         put_remark(to, has_color, STYLE_WARNING, &text);

@@ -18,6 +18,8 @@ struct explain_request {
     struct slice         scheme;    /* "http", "https"; empty: the URL has none */
     struct uri_authority authority; /* of the header Host where one is given */
     uint16_t             port;      /* of the URL; 0: it names none */
+    bool                 is_secure; /* once its listener is known */
+    struct address       address;   /* of the client, where it is given */
     struct http_head     head;
 };
 

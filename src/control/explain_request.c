@@ -146,17 +146,16 @@ static bool take_header(struct explain_request *r, struct slice line, struct err
 
 static bool take_client(struct explain_request *r, struct error *e)
 {
-    struct cidr    c;
-    struct error   ignored;
-    struct address address = { 0 };
-    char          *text = arena_alloc(r->arena, ADDRESS_TEXT_MAX);
+    struct cidr  c;
+    struct error ignored;
+    char        *text = arena_alloc(r->arena, ADDRESS_TEXT_MAX);
     if (!r->client.len) return true;
     if (!cidr_parse(&c, r->client, &ignored) || c.family == ADDRESS_UNIX ||
         slice_find(r->client, '/') < r->client.len)
         return wrong(e, "a client is an IP address", r->client);
-    address.family = c.family;
-    memcpy(address.ip, c.ip, sizeof(address.ip));
-    r->client = slice_make(text, address_format_ip(&address, text));
+    r->address.family = c.family;
+    memcpy(r->address.ip, c.ip, sizeof(r->address.ip));
+    r->client = slice_make(text, address_format_ip(&r->address, text));
     return true;
 }
 

@@ -181,6 +181,24 @@ static struct slice canonical_text(const struct canonical *c, struct arena *a)
                         c->host.len && c->slash ? "; " : "", slashes[c->slash]);
 }
 
+/* On or off, by what, and for whom it is not. */
+static struct slice maintenance_text(const struct maintenance          *m,
+                                     const struct maintenance_settings *s,
+                                     const struct explain_request      *r)
+{
+    const char  *asked = maintenance_is_asked(m) ? ", by `wharfgate maintenance on`" : "";
+    struct slice file = S("");
+    if (!maintenance_is_on(m)) return S("off");
+    if (maintenance_has_file(m))
+        file = arena_printf(r->arena, "; %.*s is there", SLICE_ARG(s->file));
+    if (!s->allow.count) return arena_printf(r->arena, "on%s%.*s", asked, SLICE_ARG(file));
+    bool is_allowed = r->client.len && cidr_set_has(&m->allowed, &r->address);
+    return arena_printf(r->arena, "on%s%.*s; %.*s", asked, SLICE_ARG(file),
+                        SLICE_ARG(!r->client.len ? S("not for whom `allow` lists (--client)")
+                                  : is_allowed   ? S("not for this client: `allow` lists it")
+                                                 : S("`allow` does not list this client")));
+}
+
 static struct slice uri_text(struct slice path, bool has_query, struct slice query, struct arena *a)
 {
     return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(path), has_query ? "?" : "", SLICE_ARG(query));
@@ -212,11 +230,11 @@ static void put_filters(const struct plan *p, const struct plan_route *route,
         if (ops == &filter_concurrency)
             detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
         if (ops == &filter_maintenance)
-            detail = maintenance_is_on(route->filters[i].config) ? S("on") : S("off");
+            detail = maintenance_text(route->filters[i].config, route->policy->maintenance, r);
         if (ops == &filter_compress) detail = compress_text(route->filters[i].config, a);
         if (ops == &filter_headers) detail = header_edits_text(route->filters[i].config, a);
         if (ops == &filter_security_headers)
-            detail = security_headers_text(route->filters[i].config, a);
+            detail = security_headers_text(route->filters[i].config, r->is_secure, a);
         if (ops == &filter_canonical) detail = canonical_text(route->filters[i].config, a);
         if (ops == &filter_rewrite) detail = rewrite_text(route->filters[i].config, r);
         explain_put(to, i ? ",{\"name\"" : "{\"name\"", slice_of(ops->name));
@@ -224,6 +242,34 @@ static void put_filters(const struct plan *p, const struct plan_route *route,
         buffer_put_char(to, '}');
     }
     buffer_put_char(to, ']');
+}
+
+/* What a filter answers in the origin's place, and its reason as the log has it; false: none does.
+ * What limits do is not known beforehand. */
+static bool find_early_answer(const struct plan_route *route, const struct explain_request *r,
+                              struct slice *reason, struct slice *detail)
+{
+    for (size_t i = 0; i < route->filter_count; i++) {
+        const struct filter_ops *ops = route->filters[i].ops;
+        const void              *config = route->filters[i].config;
+        const char              *moved = NULL;
+        struct slice             to;
+        if (ops == &filter_maintenance && maintenance_refuses(config, &r->address)) {
+            const struct maintenance *m = config;
+            *reason = S("maintenance");
+            *detail = arena_printf(r->arena, "%u", m->status);
+            return true;
+        }
+        if (ops == &filter_canonical)
+            moved =
+                canonical_move(config, &r->head, r->authority.host, r->is_secure, r->arena, &to);
+        if (!moved) continue;
+        *reason = slice_of(moved);
+        *detail = to.data ? arena_printf(r->arena, "%d to %.*s", CANONICAL_STATUS, SLICE_ARG(to))
+                          : S("400");
+        return true;
+    }
+    return false;
 }
 
 /* ---- the route ---- */
@@ -324,12 +370,14 @@ static void put_answer(const struct explain_world *w, const struct plan_route *r
     bool is_routed = route >= w->plan->routes && route < w->plan->routes + w->plan->route_count;
     const struct route_settings *s =
         is_routed ? &w->plan->settings->routes[route - w->plan->routes] : NULL;
+    struct slice origin = route->origin ? slice_of(route->origin->name) : S("");
+    struct slice detail = route->origin ? origin_detail(route, s, r) : S("");
+    bool         is_early = find_early_answer(route, r, &origin, &detail);
     put_filters(w->plan, route, r, to);
-    explain_put(to, ",\"detail\"", route->origin ? origin_detail(route, s, r) : S(""));
-    explain_put(to, ",\"origin\"",
-                route->origin ? slice_of(route->origin->name) : slice_make("", 0));
+    explain_put(to, ",\"detail\"", detail);
+    explain_put(to, ",\"origin\"", origin);
     buffer_puts(to, ",\"upstream\":");
-    if (route->upstream && !route->origin)
+    if (route->upstream && !route->origin && !is_early)
         explain_upstream(w, route->upstream, r, to);
     else
         buffer_puts(to, "null");
@@ -391,6 +439,7 @@ static void put_request(const struct explain_request *r, const struct door *d, s
 void explain_url(const struct explain_world *w, struct explain_request *r, struct buffer *to)
 {
     struct door d = find_door(w->plan, r);
+    r->is_secure = d.is_tls;
     buffer_printf(to, "{\"running\":%s,\"generation\":%llu,", w->is_running ? "true" : "false",
                   (unsigned long long)w->plan->generation);
     put_request(r, &d, to);

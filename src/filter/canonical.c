@@ -36,38 +36,42 @@ static struct slice port_of(struct slice authority)
     return has_port ? slice_from(authority, start - 1) : S("");
 }
 
-static enum filter_result redirect(struct exchange *x, const struct canonical *c, struct slice path,
-                                   bool is_other_host)
+const char *canonical_move(const struct canonical *c, const struct http_head *request,
+                           struct slice host, bool is_secure, struct arena *a,
+                           struct slice *location)
 {
-    const struct http_head *request = exchange_request(x);
-    struct arena           *a = exchange_arena(x);
-    struct slice            origin = S("");
-    if (uri_path(path, &c->rules, a, &path)) {
-        exchange_reply_status(x, 400, "redirect_refused");
-        return FILTER_REPLY;
-    }
+    struct slice path = request->path, origin = S("");
+    bool         is_other_host = c->host.len && !slice_eq_nocase(host, c->host);
+    *location = (struct slice){ 0 };
+    if (!path.len || path.data[0] != '/') return NULL; /* OPTIONS * */
+    path = right_path(c, path, a);
+    if (!is_other_host && slice_eq(path, request->path)) return NULL;
+    if (uri_path(path, &c->rules, a, &path)) return "redirect_refused";
     if (is_other_host)
-        origin = arena_printf(a, "%s://%.*s%.*s", exchange_is_secure(x) ? "https" : "http",
-                              SLICE_ARG(c->host), SLICE_ARG(port_of(request->authority)));
-    struct http_head *head = arena_zalloc(a, sizeof(*head));
-    head->status = 308;
-    http_fields_add(&head->fields, a, FIELD_LOCATION, S("Location"),
-                    arena_printf(a, "%.*s%.*s%s%.*s", SLICE_ARG(origin), SLICE_ARG(path),
-                                 request->has_query ? "?" : "", SLICE_ARG(request->query)));
-    exchange_reply(x, head, S(""), is_other_host ? "canonical_host" : "trailing_slash");
-    return FILTER_REPLY;
+        origin = arena_printf(a, "%s://%.*s%.*s", is_secure ? "https" : "http", SLICE_ARG(c->host),
+                              SLICE_ARG(port_of(request->authority)));
+    *location = arena_printf(a, "%.*s%.*s%s%.*s", SLICE_ARG(origin), SLICE_ARG(path),
+                             request->has_query ? "?" : "", SLICE_ARG(request->query));
+    return is_other_host ? "canonical_host" : "trailing_slash";
 }
 
 static enum filter_result on_request(struct exchange *x, const void *config, void **state)
 {
-    const struct canonical *c = config;
-    struct slice            path = exchange_request(x)->path;
-    bool                    is_other_host = c->host.len && !slice_eq(exchange_host(x), c->host);
+    struct arena *a = exchange_arena(x);
+    struct slice  location;
+    const char   *reason = canonical_move(config, exchange_request(x), exchange_host(x),
+                                          exchange_is_secure(x), a, &location);
     (void)state;
-    if (!path.len || path.data[0] != '/') return FILTER_CONTINUE; /* OPTIONS * */
-    struct slice right = right_path(c, path, exchange_arena(x));
-    if (!is_other_host && slice_eq(right, path)) return FILTER_CONTINUE;
-    return redirect(x, c, right, is_other_host);
+    if (!reason) return FILTER_CONTINUE;
+    if (!location.data) {
+        exchange_reply_status(x, 400, reason);
+        return FILTER_REPLY;
+    }
+    struct http_head *head = arena_zalloc(a, sizeof(*head));
+    head->status = CANONICAL_STATUS;
+    http_fields_add(&head->fields, a, FIELD_LOCATION, S("Location"), location);
+    exchange_reply(x, head, S(""), reason);
+    return FILTER_REPLY;
 }
 
 const struct filter_ops filter_canonical = { .name = "canonical", .on_request = on_request };

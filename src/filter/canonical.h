@@ -15,5 +15,13 @@ struct canonical {
     struct uri_rules            rules;
 };
 
+enum { CANONICAL_STATUS = 308 };
+
+/* Why a request of that host does not stay, a constant, and where it goes: unset where that is no
+ * path that a request may have. NULL: it stays. */
+const char *canonical_move(const struct canonical *c, const struct http_head *request,
+                           struct slice host, bool is_secure, struct arena *a,
+                           struct slice *location);
+
 /* Its config is a struct canonical. */
 extern const struct filter_ops filter_canonical;

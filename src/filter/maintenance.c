@@ -22,8 +22,7 @@ static enum filter_result on_request(struct exchange *x, const void *config, voi
 {
     static char                     is_refused;
     const struct maintenance *const m = config;
-    if (!maintenance_is_on(m) || cidr_set_has(&m->allowed, exchange_client(x)))
-        return FILTER_CONTINUE;
+    if (!maintenance_refuses(m, exchange_client(x))) return FILTER_CONTINUE;
     *state = &is_refused;
     reply(x, m);
     return FILTER_REPLY;

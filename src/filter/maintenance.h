@@ -19,10 +19,25 @@ struct maintenance {
     uint16_t           status;
 };
 
+static inline bool maintenance_is_asked(const struct maintenance *m)
+{
+    return atomic_load_explicit(m->is_asked, memory_order_relaxed);
+}
+
+static inline bool maintenance_has_file(const struct maintenance *m)
+{
+    return m->has_file && atomic_load_explicit(m->has_file, memory_order_relaxed);
+}
+
 static inline bool maintenance_is_on(const struct maintenance *m)
 {
-    return atomic_load_explicit(m->is_asked, memory_order_relaxed) ||
-           (m->has_file && atomic_load_explicit(m->has_file, memory_order_relaxed));
+    return maintenance_is_asked(m) || maintenance_has_file(m);
+}
+
+/* Is that client told to come back later? */
+static inline bool maintenance_refuses(const struct maintenance *m, const struct address *client)
+{
+    return maintenance_is_on(m) && !cidr_set_has(&m->allowed, client);
 }
 
 /* Its config is a struct maintenance. */

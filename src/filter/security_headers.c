@@ -130,13 +130,16 @@ const struct security_headers *security_headers_build(const struct security_sett
     return h->name_count ? h : NULL;
 }
 
-struct slice security_headers_text(const struct security_headers *h, struct arena *a)
+struct slice security_headers_text(const struct security_headers *h, bool is_secure,
+                                   struct arena *a)
 {
     struct buffer text = BUFFER_INIT;
     for (size_t i = 0; i < h->name_count; i++) {
         const struct own_name *n = &h->names[i];
         bool is_sent = n->line != NO_LINE || (h->csp_name.len && slice_eq(n->name, h->csp_name));
-        buffer_printf(&text, "%s%s%.*s%s", i ? ", " : "", is_sent ? "" : "no ", SLICE_ARG(n->name),
+        bool is_hsts = h->has_hsts && n->line == h->line_count - 1;
+        buffer_printf(&text, "%s%s%.*s%s%s", i ? ", " : "", is_sent ? "" : "no ",
+                      SLICE_ARG(n->name), is_hsts && !is_secure ? " (not without TLS)" : "",
                       n->is_kept ? " (the server's own stays)" : "");
     }
     struct slice copy = arena_copy(a, buffer_slice(&text));

@@ -16,5 +16,6 @@ extern const struct filter_ops filter_security_headers;
 /* In that arena; keeps no pointer to `s`, which may be NULL. NULL: there is nothing to do. */
 const struct security_headers *security_headers_build(const struct security_settings *s,
                                                       struct arena                   *a);
-/* The names of what is sent, kept and taken away, for explain. */
-struct slice security_headers_text(const struct security_headers *h, struct arena *a);
+/* The names of what such a request is sent, kept and taken away, for explain. */
+struct slice security_headers_text(const struct security_headers *h, bool is_secure,
+                                   struct arena *a);

@@ -23,6 +23,8 @@ CONFIG = """
       - { name: api, match: { host: shop.example, path: /api }, upstream: site, rate_limit: api }
       - { name: write, match: { host: shop.example, path: /api, method: POST }, upstream: site }
       - { name: user, match: { host: user.example }, upstream: hashed }
+      - { name: slash, match: { host: [slash.example, www.slash.example] }, upstream: site,
+          canonical_host: slash.example, trailing_slash: add, security_headers: basic }
       - { name: old, match: { host: old.example }, redirect: { to: "http://shop.example/" } }
 """
 
@@ -55,6 +57,22 @@ def test_the_route_and_why_not_the_others(origin):
             assert part in done.stdout, done.stdout
         assert answer(gate, "shop.example/api", "--method", "POST")["route"]["name"] == "write"
         assert gate.metric("wharfgate_endpoint_requests_total") == 0
+
+
+def test_a_url_that_is_sent_elsewhere_goes_to_no_endpoint(origin):
+    """By the reason that the log has, to the very place."""
+    with Gate(CONFIG, origin=origin.address) as gate:
+        wanted = (("slash.example", "/a?b=1", "trailing_slash"),
+                  ("www.slash.example", "/a", "canonical_host"),
+                  ("WWW.slash.example", "/a/", "canonical_host"))
+        for i, (host, path, reason) in enumerate(wanted, 1):
+            told = answer(gate, f"http://{host}{path}")
+            got = gate.request(path, host=host)
+            assert told["detail"] == f"{got.status} to {got.headers['location']}"
+            assert told["origin"] == reason == gate.access_lines(i)[-1]["reason"]
+            assert told["upstream"] is None
+        assert answer(gate, "http://Slash.example/a/")["upstream"]["name"] == "site"
+        assert "Strict-Transport-Security (not without TLS)" in explain(gate, "slash.example/").stdout
 
 
 def test_no_route_is_a_404_and_says_why(origin):

@@ -504,5 +504,5 @@ routes:
         assert "headers: request: removes X-A, renames X-B to X-C, sets X-D, X-E; " \
             "response: adds X-F\n" in told, told
         assert "security_headers: X-Frame-Options, X-Content-Type-Options, Referrer-Policy, " \
-            "Strict-Transport-Security, no Server, no X-Powered-By\n" in told, told
+            "Strict-Transport-Security (not without TLS), no Server, no X-Powered-By\n" in told, told
         assert "secret" not in told

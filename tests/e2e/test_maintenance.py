@@ -51,11 +51,27 @@ def test_a_file_turns_it_on(gate):
     assert "maintenance on: " in gate.errors()
     assert gate.metric("wharfgate_maintenance_on", reason="file") == 1
     assert gate.metric("wharfgate_maintenance_on", reason="admin") == 0
+    assert f"maintenance is on: {closed} is there  " in \
+        run("status", "--socket", gate.socket_path).stdout
     assert gate.reload().returncode == 0 and is_closed(gate)
     closed.unlink()
     until(lambda: not is_closed(gate), "the site")
     until(lambda: "maintenance off: " in gate.errors(), "its line")
     assert gate.metric("wharfgate_maintenance_on") == 0
+
+
+def test_explain_says_by_what_and_for_whom(gate):
+    def explained(*more):
+        return run("explain", "--socket", gate.socket_path, "site/", *more).stdout
+    assert "maintenance: off\n" in explained() and "goes to" in explained()
+    (gate.folder / "closed").touch()
+    until(lambda: is_closed(gate), "the page")
+    assert f"maintenance: on; {gate.folder}/closed is there; not for whom `allow` lists (--client)" \
+        "\nanswer    maintenance: 503\n" in explained()
+    assert "`allow` does not list this client\nanswer    maintenance: 503\n" in \
+        explained("--client", "198.51.100.1")
+    allowed = explained("--client", "192.0.2.7")
+    assert "not for this client: `allow` lists it\n" in allowed and "goes to" in allowed
 
 
 def test_a_file_that_is_there_at_the_start(tmp_path):
@@ -76,13 +92,14 @@ def test_a_person_turns_it_on(gate):
     assert gate.reload().returncode == 0 and is_closed(gate)
     assert gate.reload(CONFIG.replace("retry_after: 90s", "retry_after: 1h")).returncode == 0
     assert gate.request("/", host="site").headers["retry-after"] == "3600"
-    assert "maintenance is on" in run("status", "--socket", gate.socket_path).stdout
+    assert "maintenance is on: by command  " in run("status", "--socket", gate.socket_path).stdout
     status = gate.admin("/v1/status").json["maintenance"]
     assert status == {"on": True, "asked": True, "routes": 2,
                       "files": [{"path": f"{gate.folder}/closed", "exists": False}]}
     assert gate.metric("wharfgate_maintenance_on", reason="admin") == 1
-    assert "maintenance: on" in " ".join(
-        run("explain", "--socket", gate.socket_path, "site/").stdout.split())
+    explained = run("explain", "--socket", gate.socket_path, "own/").stdout
+    assert "filters   maintenance: on, by `wharfgate maintenance on`\nanswer    maintenance: 502\n" \
+        in explained and "upstream" not in explained
     done = command(gate, "off", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["maintenance"]["on"] is False
     assert not is_closed(gate) and not is_closed(gate, "own")
