@@ -60,6 +60,14 @@ static struct slice hint(struct expansion *x, struct slice inside, const char *o
     return near.len ? near : slice_of(otherwise);
 }
 
+/* Those of the environment mostly have one, those of a request never. */
+static bool has_capital(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] >= 'A' && name.data[i] <= 'Z') return true;
+    return false;
+}
+
 /* `inside` is what stands between the braces. */
 static bool put_variable(struct expansion *x, struct slice inside)
 {
@@ -77,7 +85,11 @@ static bool put_variable(struct expansion *x, struct slice inside)
     const char *value = getenv(arena_copy(x->arena, name).data);
     if (value && (*value || name_len == inside.len)) return put_bounded(x, slice_of(value));
     if (name_len < inside.len) return put_bounded(x, slice_from(inside, name_len + 2));
-    conf_report_error(x->report, x->at, hint(x, inside, "`${NAME:-default}` gives a default"),
+    const char *otherwise = has_capital(name)
+                                ? "`${NAME:-default}` gives a default"
+                                : "`${NAME:-default}` gives a default; `wharfgate reference` has "
+                                  "the variables of a request";
+    conf_report_error(x->report, x->at, hint(x, inside, otherwise),
                       "the environment variable %s is not set", conf_quote(x->arena, name));
     return false;
 }

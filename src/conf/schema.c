@@ -361,6 +361,33 @@ static bool knows_key(const struct conf_parser *p, const struct conf_section *se
     return false;
 }
 
+/* "`x` stands in `a`", where a section below has it; or empty. */
+static struct slice deeper_hint(const struct conf_parser *p, const struct conf_section *section,
+                                unsigned only, struct slice key)
+{
+    struct arena        *a = &p->report->arena;
+    struct slice         hint = { 0 };
+    struct conf_row_walk w;
+    conf_rows(&w, section, only);
+    while (conf_next_row(&w)) {
+        const struct conf_section *below = w.row->section;
+        if (!below || below->is_scalar || w.row->shape == CONF_LATER) continue;
+        if (w.row->flags & CONF_HIDDEN || !knows_key(p, below, w.row->only, key, NULL)) continue;
+        hint = hint.len ? arena_printf(a, "%.*s or `%s`", SLICE_ARG(hint), w.row->key)
+                        : arena_printf(a, "%s stands in `%s`", conf_quote(a, key), w.row->key);
+    }
+    return hint;
+}
+
+/* A slip of one letter, the right name in the wrong place, or what is most like it. */
+static struct slice unknown_hint(const struct conf_parser *p, const struct conf_section *section,
+                                 unsigned only, struct slice key, const struct nearest *near)
+{
+    struct slice deeper = { 0 };
+    if (!near->best.len || near->distance > 1) deeper = deeper_hint(p, section, only, key);
+    return deeper.len ? deeper : nearest_hint(near, &p->report->arena);
+}
+
 /* Compose's convention: a place for anchors. */
 static bool is_extension(const struct conf_section *section, struct slice key)
 {
@@ -382,7 +409,7 @@ static void check_keys(struct conf_parser *p, const struct conf_section *section
             conf_report_error(p->report, &key->at, (struct slice){ 0 },
                               "%s is the same for all routes; it belongs to the top level", quoted);
         else
-            conf_report_error(p->report, &key->at, nearest_hint(&near, &p->report->arena),
+            conf_report_error(p->report, &key->at, unknown_hint(p, section, only, key->text, &near),
                               "unknown key %s in %s", quoted, section->what);
     }
 }

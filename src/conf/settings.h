@@ -362,6 +362,7 @@ struct header_edit_settings {
 };
 
 struct headers_settings {
+    struct conf_place           at;
     struct header_edit_settings request, response;
 };
 

@@ -395,5 +395,6 @@ const struct conf_section conf_headers_section = {
                "    headers: { request: { set: { X-Tenant: \"${host}\" } } }\n"
                "    upstream: backend\n",
     .size = sizeof(struct headers_settings),
+    .has_place = true,
     .rows = headers_rows,
 };

@@ -107,12 +107,22 @@ const struct conf_type conf_count = {
     .put_bound = put_number,
 };
 
+/* "1y", "2w": no unit here, as years differ. */
+static struct slice long_unit_hint(uint64_t count, char unit, struct arena *a)
+{
+    unsigned days = unit == 'y' ? 365 : unit == 'w' ? 7 : 0;
+    if (!days || count > UINT32_MAX) return (struct slice){ 0 };
+    return arena_printf(a, "did you mean `%" PRIu64 "d`?", count * days);
+}
+
 static bool read_duration(struct conf_parser *p, const struct conf_row *row, struct slice text,
                           void *field, struct error *e)
 {
     uint64_t bare;
     if (value_number(text, &bare) && bare)
         p->hint = arena_printf(&p->report->arena, "did you mean `%" PRIu64 "s`?", bare);
+    else if (text.len && value_number(slice_make(text.data, text.len - 1), &bare))
+        p->hint = long_unit_hint(bare, text.data[text.len - 1], &p->report->arena);
     return read_with(row, text, field, e, value_duration);
 }
 
@@ -131,10 +141,23 @@ const struct conf_type conf_duration = {
     .put_bound = value_put_duration,
 };
 
+/* "50M", "50mb": what others write for powers of 1024. */
+static struct slice size_hint(struct slice text, struct arena *a)
+{
+    static const char letters[] = "KMGTkmgt";
+    size_t            digits = 0;
+    while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9') digits++;
+    const char *letter = digits && digits < text.len ? strchr(letters, text.data[digits]) : NULL;
+    if (!letter || !*letter) return (struct slice){ 0 };
+    return arena_printf(a, "did you mean `%.*s%ciB`?", (int)digits, text.data,
+                        letters[(letter - letters) % 4]);
+}
+
 static bool read_size(struct conf_parser *p, const struct conf_row *row, struct slice text,
                       void *field, struct error *e)
 {
-    (void)p;
+    uint64_t bytes;
+    if (!value_size(text, &bytes)) p->hint = size_hint(text, &p->report->arena);
     return read_with(row, text, field, e, value_size);
 }
 

@@ -159,10 +159,14 @@ static const void *configure_headers(struct build *b, const struct route_setting
     const void  *same = route->policy.headers ? NULL : config_of_defaults(b, &filter_headers);
     struct error e;
     if (same) return same;
-    const struct header_edits *made =
-        header_edits_build(b->settings->defaults.headers, route->policy.headers, &b->plan->arena);
+    const struct headers_settings *defaults = b->settings->defaults.headers;
+    const struct headers_settings *own = route->policy.headers;
+    const struct header_edits     *made = header_edits_build(defaults, own, &b->plan->arena);
     if (made && !header_edits_check_groups(made, b->pattern, &e))
-        conf_report_add(b->report, CONF_ERROR, &route->at, "`headers`: %s", e.text);
+        conf_report_error(b->report, own ? &own->at : &defaults->at,
+                          own ? S("")
+                              : S("it stands in `headers` of that route, not in `defaults`"),
+                          "`headers`: %s", e.text);
     return made;
 }
 
@@ -209,9 +213,9 @@ static const void *configure_canonical(struct build *b, const struct route_setti
 
 /* What conf/ cannot see: groups that a pattern does not have, places that are none. */
 static const void *built(struct build *b, const void *made, const struct conf_place *at,
-                         const struct error *e)
+                         struct slice hint, const struct error *e)
 {
-    if (!made) conf_report_add(b->report, CONF_ERROR, at, "%s", e->text);
+    if (!made) conf_report_error(b->report, at, hint, "%s", e->text);
     return made;
 }
 
@@ -221,7 +225,7 @@ static const void *configure_rewrite(struct build *b, const struct route_setting
     struct error     e;
     if (!route->rewrite) return NULL;
     return built(b, rewrite_build(route->rewrite, &rules, &b->plan->arena, &e), &route->rewrite->at,
-                 &e);
+                 S(""), &e);
 }
 
 /* The order in which requests meet them; responses meet them in reverse. */
@@ -288,8 +292,14 @@ static const void *configure_redirect(struct build *b, const struct route_settin
     struct uri_rules rules = uri_rules_of(s);
     struct error     e;
     if (!s->redirect) return NULL;
+    bool         has_pattern = s->redirect->match.len || b->pattern;
+    struct slice hint =
+        has_pattern
+            ? S("as in `https://example.org${path}?${query}`; the host is fixed text or `${host}`")
+            : S("as in `https://example.org${path}?${query}`; what `$1` is says `match`, or the "
+                "route's path if it is an expression");
     return built(b, redirect_build(s->redirect, b->pattern, &rules, &b->plan->arena, &e),
-                 &s->redirect->at, &e);
+                 &s->redirect->at, hint, &e);
 }
 
 /* NULL: the route has none, or it was told why not. */

@@ -254,10 +254,12 @@ routes:
     done = run("check", "-c", str(path))
     assert done.returncode != 0
     no_pattern = "needs a `match.path` that is an expression"
-    for text in (f"`headers`: `${{match:a}}` {no_pattern}",
-                 f":6:5: error: `headers`: `${{match:a}}` {no_pattern}",
-                 ":7:5: error: `headers`: the expression of `match.path` has no group for",
+    for text in (f":4:22: error: `headers`: `${{match:a}}` {no_pattern}",
+                 "it stands in `headers` of that route, not in `defaults`",
+                 f":6:52: error: `headers`: `${{match:a}}` {no_pattern}",
+                 ":7:64: error: `headers`: the expression of `match.path` has no group for",
                  ":8:38: error: after `${host}` comes a port or a path",
+                 "as in `https://example.org${path}?${query}`; what `$1` is says `match`, or",
                  ":9:38: error: the pattern of `match` has no group for `$2`",
                  ":10:52: error: `to: https://x/`: it is a path and, after a `?`, a query"):
         assert text in done.stderr, done.stderr

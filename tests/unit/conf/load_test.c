@@ -605,6 +605,36 @@ static void test_at_most_a_hundred(void **state)
     buffer_reset(&text);
 }
 
+/* What others call it, or where it stands. */
+static void test_hints(void **state)
+{
+    static const struct {
+        const char *text, *hint;
+    } cases[] = {
+        { "routes: [ { strip_prefix: /x } ]\n", "`strip_prefix` stands in `rewrite`\n" },
+        { "routes: [ { path: /x } ]\n", "`path` stands in `match` or `rewrite`\n" },
+        { "routes: [ { pathh: /x } ]\n", "did you mean `match`?\n" },
+        { "routes: [ { respnd: {} } ]\n", "did you mean `respond`?\n" },
+        { "routes: [ { max_body: 50M } ]\n", "did you mean `50MiB`?\n" },
+        { "routes: [ { max_body: 10kb } ]\n", "did you mean `10KiB`?\n" },
+        { "timeouts: { connect: 30 }\n", "did you mean `30s`?\n" },
+        { "timeouts: { connect: 2w }\n", "did you mean `14d`?\n" },
+        { "timeouts: { connect: 1y }\n", "did you mean `365d`?\n" },
+        { "pid_file: \"/${nonce}\"\n", "`wharfgate reference` has the variables of a request\n" },
+        { "pid_file: \"/${NO_SUCH}\"\n", "`${NAME:-default}` gives a default\n" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer text = BUFFER_INIT;
+        struct loaded l;
+        buffer_printf(&text, "%s%s", LISTEN, cases[i].text);
+        load(&l, text.data, NULL);
+        assert_says(&l, cases[i].hint);
+        unload(&l);
+        buffer_reset(&text);
+    }
+}
+
 static void test_printed_report(void **state)
 {
     struct loaded l;
@@ -733,6 +763,7 @@ int main(void)
         cmocka_unit_test(test_secret_files),
         cmocka_unit_test(test_secrets_are_masked),
         cmocka_unit_test(test_at_most_a_hundred),
+        cmocka_unit_test(test_hints),
         cmocka_unit_test(test_printed_report),
         cmocka_unit_test(test_order_of_problems),
         cmocka_unit_test(test_later_problems),
