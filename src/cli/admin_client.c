@@ -47,7 +47,11 @@ int admin_client_open(struct admin_client *c, const struct admin_where *where)
     }
     c->socket = find_socket(where->config, &c->report);
     /* A slip of the pen must not ask another gateway. */
-    if (access(where->config, F_OK) != 0) return print_errors(&c->report);
+    if (access(where->config, F_OK) != 0) {
+        int code = print_errors(&c->report);
+        fprintf(stderr, "-c names the gateway's configuration, --socket its admin socket.\n");
+        return code;
+    }
     if (!*c->socket || strcmp(c->socket, "off") == 0) {
         fprintf(stderr, "wharfgate %s: %s has `admin: socket: off`; %s\n", c->command,
                 where->config, where->instead);

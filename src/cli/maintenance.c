@@ -37,7 +37,8 @@ static int run(const struct cli_command *command, int argc, char **argv)
     if (parsed != CLI_GO_ON) return cli_parse_exit(parsed);
     bool is_on = word_count == 1 && strcmp(argv[1], "on") == 0;
     if (!is_on && (word_count != 1 || strcmp(argv[1], "off") != 0)) {
-        fprintf(stderr, "wharfgate maintenance: say `on` or `off`\n");
+        fprintf(stderr, "wharfgate maintenance: say `on` or `off`; `wharfgate status` tells which "
+                        "it is\n");
         return EXIT_USAGE;
     }
     const struct admin_question question = {

@@ -3,6 +3,7 @@
  * Turning maintenance on and off: by a person over the admin socket, for all routes that have
  * `maintenance`; by files, looked for once a second.
  */
+#include <limits.h>
 #include <stdio.h>
 
 #include "control/gate_parts.h"
@@ -15,6 +16,7 @@ struct survey {
     struct buffer *to;
     const char    *separator;
     unsigned       there; /* files */
+    const char    *path;  /* of the first of them */
 };
 
 static size_t count_routes(const struct plan *p)
@@ -44,7 +46,7 @@ static void put_file(void *arg, struct registry_item *item)
 {
     struct survey                 *s = arg;
     const struct maintenance_file *f = item->object;
-    s->there += f->is_there;
+    if (f->is_there && !s->there++) s->path = f->path;
     if (!s->to) return;
     buffer_printf(s->to, "%s{\"path\":", s->separator);
     buffer_put_json(s->to, item->key);
@@ -52,11 +54,11 @@ static void put_file(void *arg, struct registry_item *item)
     s->separator = ",";
 }
 
-static unsigned count_files(struct gate *g)
+static struct survey find_files(struct gate *g)
 {
     struct survey s = { .gate = g };
     registry_each(g->maker.registry, REGISTRY_MAINTENANCE, put_file, &s);
-    return s.there;
+    return s;
 }
 
 void gate_put_maintenance(struct gate *g, struct buffer *to)
@@ -65,7 +67,7 @@ void gate_put_maintenance(struct gate *g, struct buffer *to)
     size_t        routes = count_routes(g->current);
     bool          is_asked = g->maker.is_maintenance_asked;
     buffer_printf(to, "{\"on\":%s,\"asked\":%s,\"routes\":%zu,\"files\":[",
-                  (is_asked && routes) || count_files(g) ? "true" : "false",
+                  (is_asked && routes) || find_files(g).there ? "true" : "false",
                   is_asked ? "true" : "false", routes);
     registry_each(g->maker.registry, REGISTRY_MAINTENANCE, put_file, &s);
     buffer_puts(to, "]}");
@@ -77,7 +79,7 @@ void gate_put_maintenance_metrics(struct gate *g, struct buffer *to)
     bool        is_asked = g->maker.is_maintenance_asked && count_routes(g->current);
     stats_put_family(to, name, "gauge", "Is maintenance on, and why: asked for, or by files.");
     stats_put_sample(to, name, "reason=\"admin\"", is_asked);
-    stats_put_sample(to, name, "reason=\"file\"", count_files(g));
+    stats_put_sample(to, name, "reason=\"file\"", find_files(g).there);
 }
 
 /* ---- being asked ---- */
@@ -102,7 +104,7 @@ void gate_ask_maintenance(struct gate *g, struct admin_ask *ask)
 {
     struct slice query = slice_of(ask->query);
     bool         is_on = slice_eq(query, S("on"));
-    char         text[160];
+    char         text[PATH_MAX + 80];
     if (!is_on && !slice_eq(query, S("off"))) {
         answer(g, ask, 400, "ask for /v1/maintenance?on or ?off");
         return;
@@ -114,11 +116,15 @@ void gate_ask_maintenance(struct gate *g, struct admin_ask *ask)
     if (g->maker.is_maintenance_asked != is_on)
         log_info(&g->log, "maintenance %s, over the admin socket", is_on ? "on" : "off");
     g->maker.is_maintenance_asked = is_on;
+    struct survey files = find_files(g);
+    size_t        routes = count_routes(g->current);
     if (is_on)
-        snprintf(text, sizeof(text), "maintenance is on: %zu route%s answer so",
-                 count_routes(g->current), count_routes(g->current) == 1 ? "" : "s");
+        snprintf(text, sizeof(text), "maintenance is on: %zu route%s so", routes,
+                 routes == 1 ? " answers" : "s answer");
+    else if (files.there)
+        snprintf(text, sizeof(text),
+                 "maintenance is off, but where a file turns it on: %s is there", files.path);
     else
-        snprintf(text, sizeof(text), "maintenance is off%s",
-                 count_files(g) ? ", but where a file turns it on" : "");
+        snprintf(text, sizeof(text), "maintenance is off");
     answer(g, ask, 200, text);
 }

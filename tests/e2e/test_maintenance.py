@@ -53,6 +53,8 @@ def test_a_file_turns_it_on(gate):
     assert gate.metric("wharfgate_maintenance_on", reason="admin") == 0
     assert f"maintenance is on: {closed} is there  " in \
         run("status", "--socket", gate.socket_path).stdout
+    assert command(gate, "off").stdout == \
+        f"maintenance is off, but where a file turns it on: {closed} is there\n"
     assert gate.reload().returncode == 0 and is_closed(gate)
     closed.unlink()
     until(lambda: not is_closed(gate), "the site")
