@@ -209,6 +209,7 @@ static void put_url(const struct view *v, const json_t *root)
     put_listener(v, json_object_get(root, "listener"));
     put_route(v, root);
     put_filters(v, json_object_get(root, "filters"));
+    if (has(root, "bounds")) put_line(v, "bounds", root, "bounds", "");
     if (has(root, "origin")) put_line(v, "answer", root, "origin", "detail");
     if (json_is_object(json_object_get(root, "upstream")))
         put_upstream(v, json_object_get(root, "upstream"));

@@ -2,6 +2,7 @@
  *
  * Which listener, route and filters a request meets, and who answers it.
  */
+#include "conf/value.h"
 #include "control/explain_parts.h"
 #include "filter/canonical.h"
 #include "filter/compress.h"
@@ -364,6 +365,29 @@ static struct slice origin_detail(const struct plan_route *route, const struct r
     return s->redirect ? redirect_text(route, s->redirect, r) : S("");
 }
 
+/* What a request to a server may send, and how long it waits: which 413 and 504 come of. */
+static void put_bounds(const struct policy_settings *s, struct buffer *to)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_puts(&text, "max_body ");
+    if (s->max_body)
+        value_put_size(&text, s->max_body);
+    else
+        buffer_puts(&text, "unlimited");
+    if (s->buffer_request) {
+        buffer_puts(&text, ", buffer_request ");
+        value_put_size(&text, s->buffer_request);
+    }
+    buffer_puts(&text, ", connect ");
+    value_put_duration(&text, s->timeouts.connect);
+    buffer_puts(&text, ", response_header ");
+    value_put_duration(&text, s->timeouts.response_header);
+    buffer_puts(&text, ", response_idle ");
+    value_put_duration(&text, s->timeouts.response_idle);
+    explain_put(to, ",\"bounds\"", buffer_slice(&text));
+    buffer_reset(&text);
+}
+
 static void put_answer(const struct explain_world *w, const struct plan_route *route,
                        const struct explain_request *r, struct buffer *to)
 {
@@ -376,8 +400,10 @@ static void put_answer(const struct explain_world *w, const struct plan_route *r
     put_filters(w->plan, route, r, to);
     explain_put(to, ",\"detail\"", detail);
     explain_put(to, ",\"origin\"", origin);
+    bool has_upstream = route->upstream && !route->origin && !is_early;
+    if (has_upstream) put_bounds(route->policy, to);
     buffer_puts(to, ",\"upstream\":");
-    if (route->upstream && !route->origin && !is_early)
+    if (has_upstream)
         explain_upstream(w, route->upstream, r, to);
     else
         buffer_puts(to, "null");

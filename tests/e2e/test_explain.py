@@ -13,6 +13,7 @@ CONFIG = """
       other: { address: "127.0.0.1:0" }
     rate_limits:
       api: { key: client_ip, rate: 10/m, burst: 2 }
+    timeouts: { response_idle: 2s }
     upstreams:
       site: { servers: ["{origin}"] }
       hashed:
@@ -25,6 +26,8 @@ CONFIG = """
       - { name: user, match: { host: user.example }, upstream: hashed }
       - { name: slash, match: { host: [slash.example, www.slash.example] }, upstream: site,
           canonical_host: slash.example, trailing_slash: add, security_headers: basic }
+      - { name: big, match: { host: big.example }, upstream: site, max_body: unlimited,
+          buffer_request: 64KiB, timeouts: { connect: 250ms } }
       - { name: old, match: { host: old.example }, redirect: { to: "http://shop.example/" } }
 """
 
@@ -48,6 +51,7 @@ def test_the_route_and_why_not_the_others(origin):
                      f"listener  http: port {port}, without TLS\n",
                      "route     api: host shop.example, path /api (the longest prefix)\n",
                      "filters   rate_limit: api: 10/m, burst 2, by client_ip; then 429\n",
+                     "bounds    max_body 1MiB, connect 5s, response_header 1m, response_idle 2s\n",
                      "upstream  site, by least_requests\n",
                      f"          {origin.address}  ready\n",
                      f"goes to   {origin.address}: the only one that is ready\n",
@@ -55,6 +59,8 @@ def test_the_route_and_why_not_the_others(origin):
                      "  all    fits too, but by a wildcard host\n",
                      "  user   the host is not user.example\n"):
             assert part in done.stdout, done.stdout
+        assert answer(gate, "big.example/")["bounds"] == "max_body unlimited, " \
+            "buffer_request 64KiB, connect 250ms, response_header 1m, response_idle 2s"
         assert answer(gate, "shop.example/api", "--method", "POST")["route"]["name"] == "write"
         assert gate.metric("wharfgate_endpoint_requests_total") == 0
 
