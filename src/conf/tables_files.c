@@ -109,7 +109,7 @@ static const struct conf_row files_rows[] = {
       CONF_FIELD(files_settings, fallback),
       .preset_doc = "none: 404",
       .doc = "The file for all that is not there, with status 200: applications that route in the "
-             "browser.",
+             "browser. Names that begin with a dot stay 404.",
       .example = "/index.html" },
     { .key = "cache_control",
       .shape = CONF_MAP,

@@ -318,7 +318,8 @@ static const struct conf_section response_new_name = NAMED(response_new_names, r
               .shape = CONF_MAP,                                                                   \
               .section = &of##_value,                                                              \
               CONF_ITEMS(header_edit_settings, set, set_count),                                    \
-              .doc = "These have that value and no other. `file:/path` is a file's content." },    \
+              .doc = "These have that value and no other; `$1` is text, a group is `${match:1}`. " \
+                     "`file:/path` is a file's content." },                                        \
             { .key = "add",                                                                        \
               .shape = CONF_MAP,                                                                   \
               .section = &of##_value,                                                              \

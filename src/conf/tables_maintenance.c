@@ -47,8 +47,8 @@ const struct conf_section conf_maintenance_section = {
         "Of `defaults` and of routes: what clients are told while a site is worked on. On while "
         "`file` exists, or, for all routes that have this section, between `wharfgate "
         "maintenance on` and `off`: that outlives reloads, and is forgotten at a restart, "
-        "where the file is not. `true` is the section with its defaults. The answer of "
-        "requests that no route takes stays 404.",
+        "where the file is not. `true` is the section with its defaults, and turns nothing on. "
+        "The answer of requests that no route takes stays 404.",
     .example = "defaults:\n"
                "  maintenance:\n"
                "    file: /run/wharfgate/maintenance\n"
