@@ -224,7 +224,7 @@ const struct cli_command cli_explain = {
             "  --socket PATH        the admin socket of the gateway that is asked\n"
             "  --method M           the request's method (GET)\n"
             "  --header 'N: V'      one of its headers; several may be given\n"
-            "  --client IP          who sends it: hashing by address needs to know\n"
+            "  --client IP          who sends it: for hashing by address and for `allow`\n"
             "  --json               the explanation as JSON\n"
             "\n"
             "Nothing is sent to any replica, and nothing is counted.\n\n",

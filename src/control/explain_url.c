@@ -12,6 +12,7 @@
 #include "filter/rate_limit.h"
 #include "filter/rewrite.h"
 #include "filter/security_headers.h"
+#include "origin/files_path.h"
 #include "origin/redirect.h"
 #include "proxy/route_explain.h"
 
@@ -205,17 +206,32 @@ static struct slice uri_text(struct slice path, bool has_query, struct slice que
     return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(path), has_query ? "?" : "", SLICE_ARG(query));
 }
 
-/* What this request becomes. */
-static struct slice rewrite_text(const struct rewrite *rewrite, const struct explain_request *r)
+static struct rewrite_result rewritten(const struct rewrite         *rewrite,
+                                       const struct explain_request *r)
 {
     struct pattern_matcher m;
     struct rewrite_result  to;
     pattern_matcher_init(&m);
     rewrite_run(rewrite, &r->head, r->authority.host, &m, r->arena, &to);
     pattern_matcher_reset(&m);
+    return to;
+}
+
+/* What this request becomes. */
+static struct slice rewrite_text(const struct rewrite *rewrite, const struct explain_request *r)
+{
+    struct rewrite_result to = rewritten(rewrite, r);
     if (to.refused) return arena_printf(r->arena, "refused: %s", to.refused);
     return arena_printf(r->arena, "to %s",
                         uri_text(to.path, to.has_query, to.query, r->arena).data);
+}
+
+static struct slice compress_detail(const struct compress_config   *config,
+                                    const struct compress_settings *s, struct arena *a)
+{
+    struct slice text = compress_text(config, a);
+    if (!s->types.count) return text;
+    return arena_printf(a, "%.*s; only %.*s", SLICE_ARG(text), SLICE_ARG(join(&s->types, ", ", a)));
 }
 
 static void put_filters(const struct plan *p, const struct plan_route *route,
@@ -232,7 +248,8 @@ static void put_filters(const struct plan *p, const struct plan_route *route,
             detail = limits_text(p, &route->policy->concurrency_limits, concurrency_limit_text, a);
         if (ops == &filter_maintenance)
             detail = maintenance_text(route->filters[i].config, route->policy->maintenance, r);
-        if (ops == &filter_compress) detail = compress_text(route->filters[i].config, a);
+        if (ops == &filter_compress)
+            detail = compress_detail(route->filters[i].config, &route->policy->compress, a);
         if (ops == &filter_headers) detail = header_edits_text(route->filters[i].config, a);
         if (ops == &filter_security_headers)
             detail = security_headers_text(route->filters[i].config, r->is_secure, a);
@@ -254,7 +271,7 @@ static bool find_early_answer(const struct plan_route *route, const struct expla
         const struct filter_ops *ops = route->filters[i].ops;
         const void              *config = route->filters[i].config;
         const char              *moved = NULL;
-        struct slice             to;
+        struct slice             to = { 0 };
         if (ops == &filter_maintenance && maintenance_refuses(config, &r->address)) {
             const struct maintenance *m = config;
             *reason = S("maintenance");
@@ -264,6 +281,7 @@ static bool find_early_answer(const struct plan_route *route, const struct expla
         if (ops == &filter_canonical)
             moved =
                 canonical_move(config, &r->head, r->authority.host, r->is_secure, r->arena, &to);
+        if (ops == &filter_rewrite && rewritten(config, r).refused) moved = "rewrite_refused";
         if (!moved) continue;
         *reason = slice_of(moved);
         *detail = to.data ? arena_printf(r->arena, "%d to %.*s", CANONICAL_STATUS, SLICE_ARG(to))
@@ -353,15 +371,31 @@ static struct slice redirect_text(const struct plan_route *route, const struct r
     return arena_printf(r->arena, "%u to %.*s", s->status, SLICE_ARG(location));
 }
 
+/* Which file is looked for: with `rewrite` it is not told by the URL. */
+static struct slice files_text(const struct plan_route *route, const struct files_settings *s,
+                               const struct explain_request *r)
+{
+    struct arena     *a = r->arena;
+    struct slice      path = r->head.path;
+    struct files_path file;
+    for (size_t i = 0; i < route->filter_count; i++)
+        if (route->filters[i].ops == &filter_rewrite)
+            path = rewritten(route->filters[i].config, r).path;
+    if (!files_path_read(path, a, &file))
+        return arena_printf(a, "404: no such name is served from %.*s (a dot in front?)",
+                            SLICE_ARG(s->root));
+    return arena_printf(a, "%.*s/%.*s%s%s%.*s", SLICE_ARG(s->root), SLICE_ARG(file.text),
+                        file.is_folder && file.text.len ? "/" : "",
+                        s->fallback.len ? ", else " : "", SLICE_ARG(s->fallback));
+}
+
 /* What an origin of our own answers; `s` is NULL for a listener's only route. */
 static struct slice origin_detail(const struct plan_route *route, const struct route_settings *s,
                                   const struct explain_request *r)
 {
     if (!s) return S("to the same with https");
     if (s->respond) return arena_printf(r->arena, "%u", s->respond->status);
-    if (s->files)
-        return arena_printf(r->arena, "%.*s%s%.*s", SLICE_ARG(s->files->root),
-                            s->files->fallback.len ? ", else " : "", SLICE_ARG(s->files->fallback));
+    if (s->files) return files_text(route, s->files, r);
     return s->redirect ? redirect_text(route, s->redirect, r) : S("");
 }
 

@@ -356,7 +356,7 @@ def test_own_answers_and_routes(origin):
         slow = get(gate, "/css")
         assert decoded(slow) == TEXT
         told = run("explain", "http://a/css", "--socket", str(gate.socket_path))
-        assert "gzip 9" in told.stdout
+        assert "gzip 9" in told.stdout and "; only text/css\n" in told.stdout
         # A body that is awaited before the answer, and an early answer to one that is not.
         assert decoded(get(gate, "/own", method="POST", more="Content-Length: 0\r\n"))
 

@@ -755,7 +755,10 @@ def test_without_descriptors_it_is_503_and_said_once(own):
             one.close()
 
 
-def test_explain_names_the_folder(site):
+def test_explain_names_the_file(site):
     gate, root = site
-    got = json.loads(gate.admin("/v1/explain?url=http://app/x").body)
-    assert got["origin"] == "files" and got["detail"] == f"{root}, else /app.html"
+    for path, file in (("x", f"{root}/x, else /app.html"), ("", f"{root}/, else /app.html"),
+                       ("a/b/", f"{root}/a/b/, else /app.html"), ("a%20b", f"{root}/a b, else /app.html"),
+                       ("a/.git/x", f"404: no such name is served from {root} (a dot in front?)")):
+        got = json.loads(gate.admin(f"/v1/explain?url=http://app/{path.replace('%', '%25')}").body)
+        assert got["origin"] == "files" and got["detail"] == file

@@ -232,7 +232,8 @@ def test_explain_says_what_becomes_of_a_request(gate):
     def shown(url):
         return run("explain", "--socket", str(gate.socket_path), url).stdout
     assert "rewrite: to /v2/users?id=7&a=b" in shown("api/api/user-7?a=b")
-    assert "rewrite: refused: encoded_slash" in shown("api/again/2f")
+    assert "rewrite: refused: encoded_slash\nanswer    rewrite_refused: 400\n" in \
+        shown("api/again/2f")
     assert "308 to https://new.example/a?b" in shown("moved/a?b")
     assert "none: redirect_unmatched" in shown("again/a")
     assert "canonical: host one.example; a slash is added" in shown("one/a")
