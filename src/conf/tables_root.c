@@ -228,7 +228,8 @@ static const struct conf_row log_rows[] = {
       .choices = log_formats,
       CONF_FIELD(log_settings, format),
       .preset = "json",
-      .doc = "Of the access log: a JSON object a line, or Apache's." },
+      .doc = "Of the access log: a JSON object a line, or Apache's, which has no route, endpoint "
+             "and reason." },
     { 0 },
 };
 

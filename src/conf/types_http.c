@@ -510,6 +510,18 @@ const struct conf_type conf_condition = {
 
 /* ---- redirects ---- */
 
+/* "$request_uri", as others write it; "$$" is a plain `$`. */
+static bool has_bare_name(struct slice text)
+{
+    for (size_t i = 0; i + 1 < text.len; i++) {
+        char next = text.data[i + 1];
+        if (text.data[i] != '$') continue;
+        if ((next >= 'a' && next <= 'z') || next == '_') return true;
+        i += next == '$';
+    }
+    return false;
+}
+
 static const char *target_fault(struct slice text)
 {
     struct slice rest = text;
@@ -524,6 +536,8 @@ static const char *target_fault(struct slice text)
             return "a URL is plain ASCII without spaces";
         if (text.data[i] == '\\') return "a URL has no backslash";
     }
+    if (has_bare_name(text))
+        return "variables are `${path}`, `${query}` and `${host}`; a plain `$` is `$$`";
     return text.len > 2048 ? "it is longer than 2048 bytes" : NULL;
 }
 
