@@ -11,10 +11,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
-from trial import judge, report
+from proof import judge, report
 
 from harness import Origin, reply
-from trial import measure
+from proof import measure
 
 pytestmark = pytest.mark.xdist_group("bench")
 
