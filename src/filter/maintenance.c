@@ -8,7 +8,7 @@ static void reply(struct exchange *x, const struct maintenance *m)
 {
     struct arena     *a = exchange_arena(x);
     struct http_head *head;
-    if (!m->page.data) {
+    if (!m->page.data || exchange_is_grpc(x)) { /* whose clients read no page */
         exchange_reply_status(x, m->status, "maintenance");
         return;
     }

@@ -161,9 +161,6 @@ void exchange_fail(struct exchange *x, unsigned status, const char *reason);
 void                           exchange_sent_on(struct exchange *x, uint64_t total_bytes);
 const struct timeout_settings *exchange_timeouts(const struct exchange *x);
 
-/* ---- reply.c ---- */
-bool exchange_is_grpc(const struct exchange *x);
-
 /* ---- for reply.c ---- */
 /* Sends `head` and `body`, or what reply_stream gives, as the response, now or when the
  * request has ended. */

@@ -135,6 +135,8 @@ void exchange_note_limit(struct exchange *x, struct slice name, bool is_dry_run)
 /* ---- what may be done ---- */
 /* That this was stripped from the path: X-Forwarded-Prefix says so. Empty: nothing was. */
 void exchange_note_prefix(struct exchange *x, struct slice prefix);
+/* Does the client speak gRPC? It reads no page: exchange_reply_status() says it in gRPC's words. */
+bool exchange_is_grpc(const struct exchange *x);
 /* After FILTER_PAUSE; instead of it may come exchange_reply*(). */
 void exchange_continue(struct exchange *x);
 /* Answers with a page of the gateway's own (or the route's for that status).

@@ -6,11 +6,12 @@ import pathlib
 
 import pytest
 
+from h2peer import h2
 from harness import Gate, Origin, run, until
 
 CONFIG = """
     listeners:
-      http: { address: "127.0.0.1:0", trusted_proxies: [127.0.0.1] }
+      http: { address: "127.0.0.1:0", http2: on, trusted_proxies: [127.0.0.1] }
     upstreams: { app: { servers: ["{origin}"] } }
     defaults:
       maintenance: { file: "{dir}/closed", page: "{dir}/page.html", allow: [192.0.2.0/24], retry_after: 90s }
@@ -115,6 +116,16 @@ def test_some_are_served_all_the_same(gate):
     command(gate, "on")
     assert not is_closed(gate, headers={"X-Forwarded-For": "192.0.2.7"})
     assert is_closed(gate, headers={"X-Forwarded-For": "198.51.100.7"})
+
+
+def test_grpc_is_told_in_its_own_words(gate):
+    """Its clients read no page: a status, in the head of a 200."""
+    command(gate, "on")
+    with h2(gate) as c:
+        s = c.request("/test.Test/Echo", "POST", [("content-type", "application/grpc")],
+                      b"\0\0\0\0\0", authority="site")
+        assert (s.status, s.get("content-type"), bytes(s.body)) == (200, "application/grpc", b"")
+        assert s.get("grpc-status") == "14" and "maintenance" in s.get("grpc-message")
 
 
 def test_what_it_refuses(gate):

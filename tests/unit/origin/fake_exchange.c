@@ -90,6 +90,12 @@ struct slice exchange_expand(struct exchange *x, const struct template *t,
     return template_join(values, t->count, &x->arena);
 }
 
+bool exchange_is_grpc(const struct exchange *x)
+{
+    (void)x;
+    return false;
+}
+
 struct slice exchange_host(const struct exchange *x)
 {
     return x->host;
