@@ -28,8 +28,9 @@ enum {
     CONNECTION_WINDOW_BYTES = 1 << 30,
     /* Frames that wait because the peer does not read; more, and we do not read either. */
     CLOGGED_FRAMES = 256,
-    /* For what a codec adds to a head, and HPACK to each field. */
-    HEAD_MARGIN_BYTES = 64 * 1024,
+    /* Of one that is sent: more than what was received and all that edits of headers make of
+     * it. nghttp2 would say nothing of a longer one, and its stream would wait in vain. */
+    SENT_HEAD_BYTES_MAX = 16 * 1024 * 1024,
     /* Of PING and SETTINGS, unsent: more than a budget lets arise. */
     ANSWERS_MAX = 4000,
     /* Requests that are still served after the notice, should its PING never be answered. */
@@ -463,9 +464,7 @@ static void make_session(struct h2_codec *c)
     nghttp2_option_set_no_http_messaging(options, 1); /* rules.h and h2_head.c judge */
     nghttp2_option_set_no_closed_streams(options, 1);
     nghttp2_option_set_max_outbound_ack(options, ANSWERS_MAX);
-    /* What one side may have sent as a head, the other side gets. */
-    nghttp2_option_set_max_send_header_block_length(
-        options, c->base.limits->header_bytes * (size_t)2 + HEAD_MARGIN_BYTES);
+    nghttp2_option_set_max_send_header_block_length(options, SENT_HEAD_BYTES_MAX);
     lift_bounds(options);
     if (c->is_server)
         error = nghttp2_session_server_new2(&c->session, callbacks, c, options);

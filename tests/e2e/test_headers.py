@@ -491,6 +491,19 @@ routes:
         assert worn(answer) == STRICT
 
 
+def test_large_edits_by_h2():
+    """As long a head as edits make, to the server and to the client."""
+    sets = ", ".join(f'X-{i}: "${{query}}"' for i in range(20))
+    with H2Origin() as app, Gate(f"""
+listeners: {{ http: {{ address: "127.0.0.1:0", http2: on }} }}
+upstreams: {{ app: {{ servers: ["{app.address}"], protocol: h2 }} }}
+routes: [ {{ upstream: app, headers: {{ request: {{ set: {{ {sets} }} }}, response: {{ set: {{ {sets} }} }} }} }} ]
+""") as gate, h2(gate) as c:
+        answer = c.request("/?" + "q" * 8000)
+        for fields in (fields_of(answer), dict(answer.fields)):
+            assert sum(v == "q" * 8000 for v in fields.values()) == 20
+
+
 def test_explain_names_them_without_values(cert):
     with serve("""
 defaults: { security_headers: basic }
