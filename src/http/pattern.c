@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 enum {
-    /* An expression that explodes costs 60 us a match, interpreted 200 us. */
+    /* An expression that explodes costs 60 us a match, interpreted 200 us. Compiled, it is a
+     * limit for each place where a match may begin: docs/routing.md has what that may cost. */
     MATCH_LIMIT = 20000,
     DEPTH_LIMIT = 1000,
     HEAP_KIB = 256,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Regular expressions that requests are matched with: PCRE2, compiled to code of the machine, and
- * never more than so much work: what an expression may cost by a text that a client chose cannot
- * hold a worker. Texts are matched as bytes: whether they are UTF-8 is the client's choice.
+ * never more than so much work from each place where a match may begin: an expression that explodes
+ * cannot hold a worker, whatever text a client chose. Texts are matched as bytes: whether they are
+ * UTF-8 is the client's choice.
  */
 #pragma once
 
