@@ -206,13 +206,20 @@ static struct slice uri_text(struct slice path, bool has_query, struct slice que
     return arena_printf(a, "%.*s%s%.*s", SLICE_ARG(path), has_query ? "?" : "", SLICE_ARG(query));
 }
 
+static const char *limit_note(const struct pattern_matcher *m)
+{
+    return m->has_hit_limit ? " (a regular expression gave up at its limits)" : "";
+}
+
+/* *note: what is to be said of the matching, or NULL. */
 static struct rewrite_result rewritten(const struct rewrite         *rewrite,
-                                       const struct explain_request *r)
+                                       const struct explain_request *r, const char **note)
 {
     struct pattern_matcher m;
     struct rewrite_result  to;
     pattern_matcher_init(&m);
     rewrite_run(rewrite, &r->head, r->authority.host, &m, r->arena, &to);
+    if (note) *note = limit_note(&m);
     pattern_matcher_reset(&m);
     return to;
 }
@@ -220,10 +227,11 @@ static struct rewrite_result rewritten(const struct rewrite         *rewrite,
 /* What this request becomes. */
 static struct slice rewrite_text(const struct rewrite *rewrite, const struct explain_request *r)
 {
-    struct rewrite_result to = rewritten(rewrite, r);
-    if (to.refused) return arena_printf(r->arena, "refused: %s", to.refused);
-    return arena_printf(r->arena, "to %s",
-                        uri_text(to.path, to.has_query, to.query, r->arena).data);
+    const char           *note;
+    struct rewrite_result to = rewritten(rewrite, r, &note);
+    if (to.refused) return arena_printf(r->arena, "refused: %s%s", to.refused, note);
+    return arena_printf(r->arena, "to %s%s",
+                        uri_text(to.path, to.has_query, to.query, r->arena).data, note);
 }
 
 static struct slice compress_detail(const struct compress_config   *config,
@@ -281,7 +289,7 @@ static bool find_early_answer(const struct plan_route *route, const struct expla
         if (ops == &filter_canonical)
             moved =
                 canonical_move(config, &r->head, r->authority.host, r->is_secure, r->arena, &to);
-        if (ops == &filter_rewrite && rewritten(config, r).refused) moved = "rewrite_refused";
+        if (ops == &filter_rewrite && rewritten(config, r, NULL).refused) moved = "rewrite_refused";
         if (!moved) continue;
         *reason = slice_of(moved);
         *detail = to.data ? arena_printf(r->arena, "%d to %.*s", CANONICAL_STATUS, SLICE_ARG(to))
@@ -366,8 +374,9 @@ static struct slice redirect_text(const struct plan_route *route, const struct r
     pattern_matcher_init(&m);
     const char *refused = redirect_location(route->origin_config, &r->head, r->authority.host, &m,
                                             r->arena, &location);
+    const char *note = limit_note(&m);
     pattern_matcher_reset(&m);
-    if (refused) return arena_printf(r->arena, "none: %s", refused);
+    if (refused) return arena_printf(r->arena, "none: %s%s", refused, note);
     return arena_printf(r->arena, "%u to %.*s", s->status, SLICE_ARG(location));
 }
 
@@ -380,7 +389,7 @@ static struct slice files_text(const struct plan_route *route, const struct file
     struct files_path file;
     for (size_t i = 0; i < route->filter_count; i++)
         if (route->filters[i].ops == &filter_rewrite)
-            path = rewritten(route->filters[i].config, r).path;
+            path = rewritten(route->filters[i].config, r, NULL).path;
     if (!files_path_read(path, a, &file))
         return arena_printf(a, "404: no such name is served from %.*s (a dot in front?)",
                             SLICE_ARG(s->root));

@@ -237,6 +237,8 @@ def test_explain_says_what_becomes_of_a_request(gate):
     assert "308 to https://new.example/a?b" in shown("moved/a?b")
     assert "none: redirect_unmatched" in shown("again/a")
     assert "canonical: host one.example; a slash is added" in shown("one/a")
+    assert "none: redirect_unmatched (a regular expression gave up at its limits)" in \
+        shown(f"regex/{'a' * 100}!")
 
 
 def test_faults_are_told_at_their_place(tmp_path):
