@@ -66,7 +66,10 @@ bool file_cache_check(const struct file_cache_rules *rules, char *why, size_t wh
     if (folder >= 0) close(folder);
     if (root >= 0) close(root);
     if (folder >= 0) return true;
-    if (root < 0)
+    if (error == EACCES)
+        snprintf(why, why_bytes, "%s: the `user` of the configuration may not enter it",
+                 strerror(error));
+    else if (root < 0)
         snprintf(why, why_bytes, "%s", strerror(error));
     else
         snprintf(why, why_bytes,

@@ -717,7 +717,7 @@ def test_unreadable_files_are_forbidden(public):
         got = get(gate, "/none")
         assert (got.status, got.body) == (404, b"not here")
     public.chmod(0o700)
-    with pytest.raises(AssertionError, match="Permission denied"):
+    with pytest.raises(AssertionError, match="closed: Permission denied: the `user` of the configuration may not enter it"):
         Gate(OPEN, root=public / "closed", page=public / "404.html")
 
 
