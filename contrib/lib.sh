@@ -27,7 +27,7 @@ build_packages=(gcc libc6-dev make autoconf automake pkg-config
     libevent-dev libssl-dev libyaml-dev libpcre2-dev libnghttp2-dev libcurl4-openssl-dev
     libc-ares-dev libjansson-dev libhiredis-dev libxxhash-dev zlib1g-dev libisal-dev libbrotli-dev
     libzstd-dev)
-unit_packages=(libcmocka-dev dnsmasq-base nginx openssl python3 redis-server)
+unit_packages=(ca-certificates libcmocka-dev dnsmasq-base nginx openssl python3 redis-server)
 clang_packages=(clang llvm libclang-rt-dev)
 lint_packages=(git clang-format mandoc shellcheck)
 e2e_packages=(dnsmasq-base python3 python3-pytest python3-pytest-xdist python3-yaml

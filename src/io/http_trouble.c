@@ -133,8 +133,11 @@ static void tell_files(const struct http_trouble *t, struct error *e)
     if (t->code == CURLE_SSL_CERTPROBLEM)
         error_set(e, "the client certificate in %s with the key in %s is of no use: %s",
                   t->cert ? t->cert : "no file", t->key ? t->key : "no file", words);
+    else if (t->ca)
+        error_set(e, "there is no certificate of an authority in %s", t->ca);
     else
-        error_set(e, "there is no certificate of an authority in %s", t->ca ? t->ca : "no file");
+        error_set(e, "this system has no authorities to trust (package ca-certificates), and no "
+                     "`ca` names one");
 }
 
 static void tell_unknown_name(const struct http_trouble *t, struct error *e)

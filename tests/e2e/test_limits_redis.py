@@ -131,9 +131,11 @@ def test_lease_asks_in_advance_and_gives_back(redis, gate):
     passed += ask_many([gate], "/lease", each=300)
     until(lambda: spent(redis, "wharfgate:{lease:a}") == passed, "what is unused")
     while passed < 800:
+        before = spent(redis, "wharfgate:{lease:a}")
         more = ask(gate, "/lease", "a", 800 - passed).count(200)
         passed += more
-        assert more or spent(redis, "wharfgate:{lease:a}") == 800  # the rest is in hand, or refused
+        # Refused while the rest is in hand, which may go back or be taken at any time.
+        assert more or 800 in (before, spent(redis, "wharfgate:{lease:a}"))
     assert ask_many([gate], "/lease") == 0
 
 
@@ -462,6 +464,7 @@ def test_cluster_slots_move_under_load():
     with ClusterFarm(replicas=0) as farm:
         with gate_at(f"redis://{farm.nodes[0].address}", more=", cluster: true") as g:
             until(lambda: ask(g, "/free") == [200], "the cluster", 20)
+            early = rule(g, "free")["fallbacks"]  # while it did not know the cluster yet
             slot = farm.slot("wharfgate:{free:a}")
             first = farm.owner(slot)
             others = [n for n in farm.masters() if n is not first]
@@ -473,7 +476,7 @@ def test_cluster_slots_move_under_load():
                     load.progress(20)
             for key in "abcdefgh":
                 assert ask(g, key=key, count=12) == [200] * 10 + [429] * 2
-            assert rule(g, "free")["fallbacks"] == rule(g, "exact")["fallbacks"] == 0
+            assert (rule(g, "free")["fallbacks"], rule(g, "exact")["fallbacks"]) == (early, 0)
             assert sum(bool(n.calls("evalsha")) for n in farm.nodes) == 3
 
 
