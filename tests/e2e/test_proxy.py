@@ -48,6 +48,12 @@ def test_keep_alive_both_sides(gate, origin):
     assert origin.connections == 1
 
 
+def is_stopped(pid):
+    """A signal is told to the threads one after the other."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks)
+
+
 def test_post_avoids_a_connection_that_has_just_ended():
     """A POST that comes in the same turn as the end of the idle connection, and before it, goes over a new
     one: on the old one it would be lost, since nobody may send it again."""
@@ -65,6 +71,7 @@ def test_post_avoids_a_connection_that_has_just_ended():
         c.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
         assert read_message(c).status == 200
         os.kill(gate.worker_pid, signal.SIGSTOP)
+        until(lambda: is_stopped(gate.worker_pid), "all of its threads to stand still")
         c.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         idle[0].sock.shutdown(socket.SHUT_RDWR)
         os.kill(gate.worker_pid, signal.SIGCONT)
