@@ -218,7 +218,7 @@ def test_the_gateway_stops(cert):
     with WebSocketServer() as server, gate_for(cert, server.address) as gate:
         asyncio.run(run(gate))
         assert gate.process.wait(PATIENCE / 2) == 0
-        assert server.seen == [(1001, "")]
+        until(lambda: server.seen == [(1001, "")], "the replica's end")
 
 
 # ---- between two frames ----
