@@ -13,18 +13,11 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "claim.h"
 #include "http/h1.h"
 #include "http/h1_parse.h"
 
 enum { DRIVE_PIECES = 8, DRIVE_PREFIX_BYTES = 1 + DRIVE_PIECES };
-
-#define CHECK(claim)                                                                               \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim);                            \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum drive_stage { DRIVE_IDLE, DRIVE_BEGUN, DRIVE_HEAD, DRIVE_ENDED };
 

@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "claim.h"
 #include "http/h2.h"
 #include "http/rules.h"
 
@@ -37,14 +38,6 @@ enum drive_option {
     DRIVE_IS_UPGRADE = 1 << 11, /* client: the third request asks for a tunnel */
     DRIVE_LENDS_MUCH = 1 << 12,
 };
-
-#define CHECK(claim)                                                                               \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim);                            \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum drive_stage {
     DRIVE_BEGUN,

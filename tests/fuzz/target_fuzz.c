@@ -9,17 +9,10 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "claim.h"
 #include "http/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(claim)                                                                               \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim);                            \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* What a codec or conf/ lets through at all. */
 static bool is_plain(struct slice s)

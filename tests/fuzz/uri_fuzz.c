@@ -8,18 +8,11 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "claim.h"
 #include "http/chars.h"
 #include "http/uri.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(claim)                                                                               \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim);                            \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static void check_normal(struct slice path, const struct uri_rules *rules)
 {
